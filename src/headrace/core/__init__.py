@@ -1,0 +1,1 @@
+"""Streams, their generations and their readers; the ports that stores and upstreams implement."""

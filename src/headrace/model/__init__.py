@@ -1,0 +1,1 @@
+"""Values that every layer shares: records, events, requests and outcomes."""

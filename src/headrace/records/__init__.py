@@ -1,0 +1,1 @@
+"""What has been generated, in SQL, filled from closed streams."""

@@ -1,0 +1,1 @@
+"""Engines that keep streams: each one implements the log port."""

@@ -1,0 +1,1 @@
+"""Model providers: each one implements the upstream port."""

@@ -1,0 +1,1 @@
+"""Dialects as bytes: decoders and encoders without I/O, clock or network."""
