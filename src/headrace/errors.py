@@ -35,8 +35,6 @@ An error carries a ``code`` (stable, for programs), a ``status`` (the HTTP statu
 for people: never the text of another exception and never an upstream's). Each dialect renders them in its own shape.
 """
 
-from typing import ClassVar
-
 import msgspec
 
 
@@ -52,7 +50,7 @@ class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class HeadraceError(Exception):
     """The root. ``retryable`` says whether the same request may succeed later."""
 
-    code: ClassVar[str] = "internal"
+    code: str = "internal"
     status: int = 500
     retryable: bool = False
 
@@ -164,7 +162,8 @@ class UpstreamError(HeadraceError):
 
     ``accepted`` tells whether the provider took the request on before it failed: only when it did not may another
     provider be asked, or the request's idempotency key be used again (promise P8).
-    ``detail`` is the provider's own error object, scrubbed; ``retry_after`` is in seconds, capped.
+    ``detail`` is the provider's own error object, scrubbed; ``retry_after`` is in seconds, capped. ``code`` and
+    ``status`` are given where the provider's reason is better known than the class tells (``rate_limit`` with 429).
     """
 
     code = "upstream_error"
@@ -176,6 +175,7 @@ class UpstreamError(HeadraceError):
         message: str = "",
         *,
         accepted: bool = True,
+        code: str | None = None,
         status: int | None = None,
         detail: ErrorDetail | None = None,
         retry_after: float | None = None,
@@ -184,6 +184,8 @@ class UpstreamError(HeadraceError):
         self.accepted = accepted
         self.detail = detail
         self.retry_after = retry_after
+        if code is not None:
+            self.code = code
         if status is not None:
             self.status = status
 
