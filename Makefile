@@ -1,0 +1,17 @@
+# Each target is a short script; CI runs the same ones.
+.PHONY: run test test-fast lint bench lock clean
+
+run: ; @scripts/run $(ARGS)
+
+# LEAVE_OUT="node redis nginx browser" leaves out the tests that need these.
+test: ; @LEAVE_OUT="$(LEAVE_OUT)" scripts/test $(ARGS)
+
+test-fast: ; @scripts/test-fast $(ARGS)
+
+lint: ; @scripts/lint
+
+bench: ; @scripts/bench $(ARGS)
+
+lock: ; @scripts/lock
+
+clean: ; @scripts/clean
