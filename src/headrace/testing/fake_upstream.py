@@ -34,7 +34,7 @@ class KeepAlive:
 
 #: One step of a script. A record or a list of them is read at once; an event is waited for; an error is raised;
 #: a callable is called, for what no other step can say.
-Step = Record | Sequence[Record] | asyncio.Event | HeadraceError | End | KeepAlive | Callable[[], None]
+Step = Record | list[Record] | asyncio.Event | HeadraceError | End | KeepAlive | Callable[[], None]
 
 
 #: What an upstream that is given no script does: it ends at once.
@@ -84,8 +84,8 @@ class FakeAnswer:
             step = self._steps.pop()
             if isinstance(step, Record):
                 return [step]
-            if isinstance(step, Sequence):
-                return list(step)
+            if isinstance(step, list):
+                return step
             if isinstance(step, KeepAlive):
                 return []
             if isinstance(step, End):
