@@ -1,0 +1,34 @@
+"""Settings: ``headrace.toml``, ``.env``, the environment and flags, validated with exact messages."""
+
+from headrace.config.checks import warnings
+from headrace.config.loading import environment, load
+from headrace.config.values import (
+    Cors,
+    Deadlines,
+    Key,
+    Limits,
+    OnLeave,
+    Retention,
+    Server,
+    Settings,
+    Store,
+    Tickets,
+    Upstream,
+)
+
+__all__ = [
+    "Cors",
+    "Deadlines",
+    "Key",
+    "Limits",
+    "OnLeave",
+    "Retention",
+    "Server",
+    "Settings",
+    "Store",
+    "Tickets",
+    "Upstream",
+    "environment",
+    "load",
+    "warnings",
+]

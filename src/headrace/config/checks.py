@@ -1,0 +1,111 @@
+"""Settings that are each valid and together are not."""
+
+import secrets
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from headrace.config.sources import PREFIX, Layers, Problem
+from headrace.config.values import STRONG_KEY, Settings, is_loopback
+
+
+def contradictions(settings: Settings, layers: Layers) -> Iterator[Problem]:
+    """What cannot be. ``layers`` know where it was said."""
+    yield from _exposure(settings, layers)
+    yield from _server(settings, layers)
+    yield from _upstreams(settings, layers)
+    yield from _models(settings, layers)
+
+
+def _exposure(settings: Settings, layers: Layers) -> Iterator[Problem]:
+    beyond = not settings.server.loopback
+    place = layers.place(("server", "host"))
+    if beyond and not settings.keys:
+        fix = f"{PREFIX}API_KEYS=me=hr_{secrets.token_urlsafe(24)}"
+        text = f"{settings.server.host!r} is reachable from other machines, which needs an API key; for example:"
+        yield Problem(place, f"{text}\n    {fix}")
+    owners: dict[bytes, str] = {}
+    for name, key in settings.keys.items():
+        if beyond and key.weak:
+            text = f"the API key {name!r} needs at least {STRONG_KEY} characters to listen beyond this machine"
+            yield Problem(layers.place(("keys", name)), text)
+        if key.digest in owners:
+            text = f"the API keys {owners[key.digest]!r} and {name!r} are the same; each owner needs its own"
+            yield Problem(layers.place(("keys", name)), text)
+        owners[key.digest] = name
+    if "*" in settings.cors.origins and settings.cors.credentials:
+        text = "origins = '*' with credentials would let every web page act for your users; name the origins"
+        yield Problem(layers.place(("cors", "credentials")), text)
+
+
+def _server(settings: Settings, layers: Layers) -> Iterator[Problem]:
+    server = settings.server
+    if (server.tls_certificate is None) != (server.tls_key is None):
+        missing = "tls_key" if server.tls_key is None else "tls_certificate"
+        there = "tls_certificate" if server.tls_key is None else "tls_key"
+        yield Problem(layers.place(("server", there)), f"{missing} is needed beside it")
+    for name in ("tls_certificate", "tls_key"):
+        file = getattr(server, name)
+        if file is not None and not file.is_file():
+            yield Problem(layers.place(("server", name)), "there is no such file")
+    if server.workers > 1 and settings.store.folder is None:
+        text = "'memory:' belongs to one process; more workers need a data folder"
+        yield Problem(layers.place(("server", "workers")), text)
+    if settings.limits.record_bytes > settings.limits.stream_bytes:
+        yield Problem(layers.place(("limits", "record_bytes")), "is more than stream_bytes")
+
+
+def _upstreams(settings: Settings, layers: Layers) -> Iterator[Problem]:
+    for name, upstream in settings.active.items():
+        place = layers.place(("upstreams", name))
+        if upstream.kind == "anthropic":
+            yield Problem(place, "upstreams of kind 'anthropic' are not in this version yet; set enabled = false")
+        if upstream.kind == "azure":
+            for field in ("base_url", "api_key"):
+                value = getattr(upstream, field)
+                if not (value if isinstance(value, str) else value.get_secret_value()):
+                    yield Problem(place, f"an upstream of kind 'azure' needs {field}")
+        if upstream.kind == "openai" and not upstream.base_url and not upstream.api_key.get_secret_value():
+            yield Problem(place, "an upstream of kind 'openai' needs api_key, or base_url where no key is needed")
+        if upstream.ca_file is not None and not upstream.ca_file.is_file():
+            yield Problem(layers.place(("upstreams", name, "ca_file")), "there is no such file")
+        if _is_self(upstream.base_url, settings):
+            yield Problem(layers.place(("upstreams", name, "base_url")), "is this server itself")
+
+
+def _is_self(url: str, settings: Settings) -> bool:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    host = parts.hostname or ""
+    return bool(url) and port == settings.server.port and (is_loopback(host) or host == settings.server.host.lower())
+
+
+def _models(settings: Settings, layers: Layers) -> Iterator[Problem]:
+    """A target is ``UPSTREAM/MODEL``, a model that an upstream names, or one that it may name when it is asked."""
+    used = settings.active
+    asked = any(not upstream.models and upstream.kind != "demo" for upstream in used.values())
+    named = {model for upstream in used.values() for model in upstream.models}
+    for name, targets in settings.models.items():
+        for target in targets:
+            prefix = target.partition("/")[0]
+            if prefix not in used and target not in named and not asked:
+                text = f"no upstream has {target[:60]!r}; upstreams are {', '.join(used) or 'none'}"
+                yield Problem(layers.place(("models", name)), text)
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What works but should not stay as it is, one sentence each."""
+    lines = [
+        f"The API key {name!r} is shorter than {STRONG_KEY} characters."
+        for name, key in settings.keys.items()
+        if key.weak
+    ]
+    if settings.store.folder is None:
+        lines.append("Streams are kept in memory: they end with the process.")
+    if "*" in settings.server.hosts:
+        lines.append("Any Host header is accepted: web pages may reach this server by DNS rebinding.")
+    lines += [
+        f"The upstream {name!r} is reached without TLS."
+        for name, upstream in settings.active.items()
+        if upstream.base_url.startswith("http:") and not is_loopback(urlsplit(upstream.base_url).hostname or "")
+    ]
+    return lines

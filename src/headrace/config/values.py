@@ -1,0 +1,368 @@
+"""The settings as values: small, frozen, one per table of ``headrace.toml``.
+
+Their defaults are complete: ``Settings()`` is a server on loopback with the demo model. Seconds may be written as a
+number or as ``30s``, ``5m``, ``2h``, ``7d``; sizes as bytes or as ``64KiB``, ``32MiB``, ``1GiB``.
+"""
+
+import hashlib
+import ipaddress
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from headrace.errors import RequestError
+from headrace.model.leave import LeavePolicy
+
+#: A key with fewer characters than this can be guessed.
+STRONG_KEY = 16
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)", re.IGNORECASE)
+_SIZES = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HOST = re.compile(r"\*|[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]+\]")
+
+
+def _seconds(value: object) -> object:
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    return float(match[1]) * _UNITS[match[2]] if match else value
+
+
+def _bytes(value: object) -> object:
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    return int(match[1]) * _SIZES[match[2].lower()] if match else value
+
+
+def _texts(value: object) -> object:
+    """A list; or a text with commas, which is how an environment variable holds one."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _table(value: object) -> object:
+    """A table; or its JSON, which is how an environment variable holds one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("expected a table, or JSON of one") from None
+
+
+def _policy(value: object) -> object:
+    if value is None or isinstance(value, LeavePolicy):
+        return value
+    try:
+        return LeavePolicy.parse(value if isinstance(value, str) else "")
+    except RequestError:
+        raise ValueError("expected 'cancel', 'keep' or 'linger=SECONDS' (at most a day)") from None
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=10 * 366 * 86_400, allow_inf_nan=False)]
+Size = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Policy = Annotated[LeavePolicy, BeforeValidator(_policy), PlainSerializer(str)]
+
+
+class Value(BaseModel):
+    """What all tables have in common: they never change, and know every one of their keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True, validate_default=False
+    )
+
+
+class Server(Value):
+    """Where the server listens, and how it treats a connection."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """The address to listen on. Beyond loopback an API key is needed."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8003
+    """The port to listen on; 0 takes any that is free."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Worker processes. More than one needs a store that they can share: not `memory:`."""
+    hosts: Texts = ()
+    """More names that the `Host` header may have while listening on loopback; `*` allows any."""
+    tls_certificate: Path | None = None
+    """The certificate chain (PEM), for TLS."""
+    tls_key: Path | None = None
+    """The certificate's private key (PEM)."""
+    keep_alive: Seconds = 15.0
+    """Seconds of silence after which a streaming reply carries a keep-alive."""
+    gate: Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=60)] = 5.0
+    """Seconds for which SDK faces hold the HTTP status back, so that an early upstream error keeps its own."""
+    drain: Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=3600)] = 30.0
+    """Seconds that running answers get to finish after SIGTERM."""
+
+    @field_validator("hosts")
+    @classmethod
+    def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"expected host names without scheme and port, found {host[:60]!r}")
+        return tuple(host.lower() for host in hosts)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return is_loopback(self.host)
+
+
+class Store(Value):
+    """Where streams are kept."""
+
+    data: Annotated[str, Field(min_length=1)] = "./headrace-data"
+    """A folder (also as `sqlite:FOLDER`), or `memory:` for streams that end with the process."""
+    durability: Literal["process", "power"] = "process"
+    """What a committed record survives: the death of the `process`, or a `power` cut too (slower)."""
+
+    @field_validator("data")
+    @classmethod
+    def _data(cls, data: str) -> str:
+        scheme, colon, rest = data.partition(":")
+        if not colon or len(scheme) == 1:  # a drive letter is not a scheme
+            return data
+        if scheme == "memory" and not rest:
+            return data
+        if scheme == "sqlite" and rest:
+            return data
+        raise ValueError("expected a folder, 'sqlite:FOLDER' or 'memory:'")
+
+    @property
+    def folder(self) -> Path | None:
+        """The data folder; None for `memory:`."""
+        return None if self.data == "memory:" else Path(self.data.removeprefix("sqlite:")).expanduser()
+
+
+class Limits(Value):
+    """How large things may grow."""
+
+    body_bytes: Size = 32 << 20
+    """The largest request body."""
+    record_bytes: Size = 1 << 20
+    """The largest single frame of an upstream's answer."""
+    stream_bytes: Size = 64 << 20
+    """The largest answer."""
+    stream_records: Count = 1_000_000
+    """The most frames in one answer."""
+    open_streams: Count = 20_000
+    """The most answers being written at once, in each worker."""
+    open_streams_per_owner: Count = 10_000
+    """The most answers being written at once for one key, in each worker."""
+    readers_per_stream: Count = 10_000
+    """The most readers of one answer, in each worker."""
+
+
+class Deadlines(Value):
+    """How long others may take. An upstream's time never includes time that we spend on ourselves."""
+
+    connect: Seconds = 5.0
+    """Until an upstream is connected, its DNS and TLS included: a network that needs longer is broken (U1, U2)."""
+    first: Seconds = 120.0
+    """Until the first record: reasoning models think for a minute or two before their first token (U5)."""
+    idle: Seconds = 60.0
+    """Between two records: a model that has begun and then says nothing for a minute has stalled (U6)."""
+    total: Seconds = 3600.0
+    """For the whole answer, keep-alives or not: an hour ends what only trickles (U7)."""
+    send: Seconds = 30.0
+    """How long a reader may take none of what it is sent before it is let go; it can rejoin (C3, C4)."""
+    body: Seconds = 30.0
+    """Between two pieces of a request's body (C5)."""
+
+
+class Key(Value):
+    """An API key, of which only the SHA-256 digest is kept. In the file: its text, or a table."""
+
+    digest: bytes = Field(repr=False)
+    weak: bool = False
+    on_leave: Policy | None = None
+    """What happens when everybody left an answer of this key, where the request does not say."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_secret(cls, value: object) -> object:
+        table = {"secret": value} if isinstance(value, str) else value
+        if not isinstance(table, dict) or "secret" not in table or "digest" in table:
+            raise ValueError("expected the key as text, or a table with 'secret'")
+        secret = table.get("secret")
+        if not isinstance(secret, str) or not secret or not secret.isascii() or any(c <= " " for c in secret):
+            raise ValueError("expected a key of printable ASCII characters without spaces")
+        rest = {name: field for name, field in table.items() if name != "secret"}
+        return {**rest, "digest": digest_of(secret), "weak": len(secret) < STRONG_KEY}
+
+
+class Upstream(Value):
+    """A model provider."""
+
+    kind: Literal["openai", "azure", "anthropic", "demo"] = "openai"
+    """`openai` is any server that speaks OpenAI's API; `azure` is Azure OpenAI; `demo` needs no network."""
+    enabled: bool = True
+    """Whether it is used at all."""
+    base_url: str = ""
+    """Where it is: `https://host/v1`; for `azure` the resource's endpoint, `https://NAME.openai.azure.com`."""
+    api_key: SecretStr = SecretStr("")
+    """Its key; better as a reference to the environment, `${NAME}`. Sent to this `base_url` only."""
+    models: Texts = ()
+    """The models it offers; where none are named, it is asked. For `azure`: the deployments."""
+    api_version: str = ""
+    """For `azure`: its `api-version`."""
+    organization: str = ""
+    """For `openai`: the organization that is billed."""
+    project: str = ""
+    """For `openai`: the project that is billed."""
+    include_usage: bool = True
+    """Ask for the usage of streamed answers too; not every compatible server knows how (`stream_options`)."""
+    ca_file: Path | None = None
+    """A certificate authority (PEM) to trust instead of the system's."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url(cls, url: str) -> str:
+        if not url:
+            return url
+        try:
+            parts = urlsplit(url)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            valid = False
+        if not valid or parts.query or parts.fragment or any(c <= " " for c in url):
+            raise ValueError("expected a URL such as https://host/v1, without query and fragment")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("expected a URL without user and password (use api_key)")
+        return url.rstrip("/")
+
+
+class Cors(Value):
+    """Which web pages may call this server from another origin."""
+
+    origins: Texts = ()
+    """Origins such as `https://app.example.com`, or `*` for every one (then without credentials)."""
+    credentials: bool = False
+    """Whether such pages may send cookies."""
+    max_age: Annotated[int, BeforeValidator(_seconds), Field(ge=0, le=86_400)] = 600
+    """Seconds for which a browser may remember a preflight's answer."""
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            parts = urlsplit(origin)
+            plain = f"{parts.scheme}://{parts.netloc}".lower() == origin.lower() and "@" not in parts.netloc
+            if origin != "*" and not (plain and parts.scheme and parts.netloc and "*" not in origin):
+                raise ValueError(f"expected origins such as https://app.example.com, or '*', found {origin[:60]!r}")
+        return tuple(origin.lower() for origin in origins)
+
+
+class Retention(Value):
+    """For how long an ended stream is kept, each stage counted from its end."""
+
+    frames: Seconds = 3600.0
+    """Its frames, for rejoining and replay."""
+    stored: Seconds = 30 * 86_400.0
+    """Its frames, where the request asked to `store` it."""
+    tombstone: Seconds = 7 * 86_400.0
+    """The mark that says it was here (410 instead of 404)."""
+
+
+class OnLeave(Value):
+    """What happens when everybody has left an answer: `cancel`, `linger=SECONDS` or `keep`."""
+
+    default: Policy = LeavePolicy(5.0)
+    """Where nothing else is said: five seconds are enough for a reload."""
+    api_chat: Policy = LeavePolicy(60.0)
+    """On `/api/chat`, whose clients reload and reconnect."""
+    stored: Policy = LeavePolicy(None)
+    """On `/v1/responses` with `background` or `store`."""
+
+
+class Tickets(Value):
+    """Signed links to one stream, for clients that cannot send a header."""
+
+    secret: SecretStr = SecretStr("")
+    """What signs them. Where it is empty, one is made and kept in the data folder."""
+    lifetime: Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=3600)] = 300.0
+    """Seconds for which a ticket is good."""
+
+    @field_validator("secret")
+    @classmethod
+    def _secret(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value()) < STRONG_KEY:
+            raise ValueError(f"expected at least {STRONG_KEY} characters")
+        return secret
+
+
+Models = Annotated[dict[str, Texts], BeforeValidator(_table)]
+Keys = Annotated[dict[str, Key], BeforeValidator(_table)]
+
+
+class Settings(Value):
+    """Everything that can be set."""
+
+    server: Server = Server()
+    store: Store = Store()
+    limits: Limits = Limits()
+    deadlines: Deadlines = Deadlines()
+    keys: Keys = {}
+    """API keys by name. The name is the owner of what is made with the key."""
+    upstreams: dict[str, Upstream] = {"demo": Upstream(kind="demo")}
+    """Model providers by name."""
+    models: Models = {}
+    """Other names for upstreams' models; a list is tried in its order."""
+    default_model: str = ""
+    """The model where a simple face's request names none. Where it is empty: the first real upstream's, or `demo`."""
+    cors: Cors = Cors()
+    retention: Retention = Retention()
+    on_leave: OnLeave = OnLeave()
+    tickets: Tickets = Tickets()
+
+    @property
+    def active(self) -> dict[str, Upstream]:
+        """The upstreams that are used, the configured ones before the built-in demo."""
+        return {name: upstream for name, upstream in self.upstreams.items() if upstream.enabled}
+
+    @field_validator("keys", "upstreams")
+    @classmethod
+    def _names(cls, tables: dict[str, Value]) -> dict[str, Value]:
+        for name in tables:
+            if not _NAME.fullmatch(name):
+                raise ValueError("expected names of up to 64 letters, digits, '.', '_' and '-'")
+        return tables
+
+    @field_validator("models")
+    @classmethod
+    def _targets(cls, models: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, targets in models.items():
+            if not targets or not all(targets):
+                raise ValueError(f"expected at least one model for {name!r}")
+        return models
+
+
+def digest_of(secret: str) -> bytes:
+    """What is kept of an API key: its SHA-256. The key has the entropy, so no slow hash is needed."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens on ``host`` can be reached from this machine only."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
