@@ -1,0 +1,357 @@
+"""The generation: pulls one answer from an upstream and appends it to a log.
+
+It runs in a task that the server owns, never inside a response, so that leaving is a signal to it and not its end.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from headrace.core.clock import Clock
+from headrace.core.deadlines import NEVER, Deadlines, Limits, pause
+from headrace.core.log import Appended, Log, Name
+from headrace.core.routing import Answer, Call, Target
+from headrace.errors import (
+    ErrorDetail,
+    HeadraceError,
+    LimitExceeded,
+    RequestError,
+    StoreError,
+    StoreUnavailable,
+    UpstreamError,
+    UpstreamStalled,
+    UpstreamTimeout,
+)
+from headrace.model.leave import LeavePolicy
+from headrace.model.outcome import Outcome, State
+from headrace.model.record import Record
+
+logger = logging.getLogger("headrace.generation")
+
+#: Seconds between two tries to write an end that the store did not take.
+RETRY_END = 1.0
+
+
+class Stopped(Exception):
+    """The generation was told to stop."""
+
+
+class Generation:
+    """One answer on its way from an upstream to a log. Made for one stream; ``run`` is called once."""
+
+    def __init__(
+        self,
+        id: str,
+        *,
+        log: Log,
+        clock: Clock,
+        targets: Sequence[Target],
+        call: Call,
+        names: Sequence[Name] = (),
+        policy: LeavePolicy,
+        deadlines: Deadlines,
+        limits: Limits,
+        on_lost: Callable[[str], None],
+        on_abandoned: Callable[["Generation"], None],
+    ) -> None:
+        self.id = id
+        self._log = log
+        self._clock = clock
+        self._targets = targets
+        self._call = call
+        self._names = names
+        self._policy = policy
+        self._deadlines = deadlines
+        self._limits = limits
+        self._on_lost = on_lost
+        self._on_abandoned = on_abandoned
+
+        #: Records handed to the log; those of them that are known to be committed are ``_kept``.
+        self.tail = 0
+        self.size = 0
+        self.participants = 0
+        self.outcome: Outcome | None = None
+        #: Done when the log is closed.
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        self._target: Target | None = None
+        self._answer: Answer | None = None
+        self._accepted = False
+        self._named = ""
+        self._first_at = 0.0
+        self._kept = 0
+        self._appending: asyncio.Future[Appended] | None = None
+
+        self.task: asyncio.Task[None] | None = None
+        self._waiting = False
+        self._stop: tuple[State, str] | HeadraceError | None = None
+        self._due = NEVER
+        self._late: type[UpstreamError] = UpstreamTimeout
+        self._total_due = clock.monotonic() + deadlines.total
+        self._abandon_at = NEVER
+
+    # -- what others may do to it ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, in a task of its own."""
+        self.task = asyncio.get_running_loop().create_task(self.run(), name=f"generation {self.id}")
+
+    def stop(self, state: State, reason: str) -> bool:
+        """End it as ``state``; the upstream's connection is closed at once. False where it was ending already."""
+        return self._interrupt((state, reason))
+
+    def kill(self) -> None:
+        """End the task, whatever it waits for: the process ends, and what is not written now is interrupted later."""
+        if self.task is not None:
+            self.task.cancel()
+
+    def join(self) -> None:
+        """One more participant is there."""
+        self.participants += 1
+        self._abandon_at = NEVER
+
+    def leave(self) -> None:
+        """A participant has left. After the last one the policy decides."""
+        self.participants -= 1
+        if self.participants == 0 and self._policy.seconds is not None:
+            self.abandon_in(self._policy.seconds)
+
+    def abandon_in(self, seconds: float) -> None:
+        """Take it for abandoned in so many seconds, unless somebody joins."""
+        if seconds <= 0:
+            self._on_abandoned(self)
+        else:
+            self._abandon_at = self._clock.monotonic() + seconds
+
+    def tick(self, now: float) -> None:
+        """Look at the deadlines."""
+        if now >= self._due:
+            self._interrupt(self._late())
+        elif now >= self._total_due:
+            self._interrupt(LimitExceeded("The answer took longer than this server allows."))
+        if now >= self._abandon_at:
+            self._abandon_at = NEVER
+            self._on_abandoned(self)
+
+    # -- its life ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Relay the answer and write how it ended. Raises nothing."""
+        try:
+            records, outcome = await self._relay()
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the stream must end, and say so
+            logger.error("stream %s: unexpected %s", self.id, type(error).__name__)  # noqa: TRY400 - may hold secrets
+            records, outcome = (), self._failed(HeadraceError())
+        if self._answer is not None:
+            self._answer.close()
+        self._due = self._total_due = self._abandon_at = NEVER
+        try:
+            await self._end(records, outcome)
+        finally:
+            if not self.ended.done():
+                self.ended.set_result(None)
+
+    async def _relay(self) -> tuple[Sequence[Record], Outcome]:
+        """Bring in everything but the end, which is returned: the last records and the outcome."""
+        try:
+            return await self._pull()
+        except Stopped:
+            return (), self._stopped()
+        except HeadraceError as error:
+            return (), self._failed(error)
+
+    async def _pull(self) -> tuple[Sequence[Record], Outcome]:
+        """Try one target after the other, until a first record is kept."""
+        for number, target in enumerate(self._targets, 1):
+            self._target = target
+            try:
+                return await self._pull_from(target)
+            except UpstreamError as error:
+                self._accepted |= error.accepted
+                if self.tail or not error.retryable or number == len(self._targets):
+                    raise
+                logger.info("stream %s: %s failed (%s), trying the next", self.id, target.upstream.name, error.code)
+                if self._answer is not None:
+                    self._answer.close()
+        raise UpstreamError
+
+    async def _pull_from(self, target: Target) -> tuple[Sequence[Record], Outcome]:
+        answer = self._answer = await self._open(target)
+        self._accepted = True
+        while True:
+            records = await self._read(answer)
+            if answer.ended:
+                await self._committed()
+                return records, self._completed(answer, records)
+            if records:
+                self._check_limits(records)
+                await self._append(answer, records)
+
+    async def _open(self, target: Target) -> Answer:
+        call = self._call
+        if target.model != call.model:
+            call = Call(
+                dialect=call.dialect, body=call.body, model=target.model, stream=call.stream, headers=call.headers
+            )
+        self._wait_for(self._deadlines.first, UpstreamTimeout)
+        try:
+            return await target.upstream.open(call)
+        except asyncio.CancelledError:
+            raise self._cause() from None
+        finally:
+            self._waited()
+
+    async def _read(self, answer: Answer) -> Sequence[Record]:
+        """Read until there is progress. Signs of life without progress do not move the deadline."""
+        if self.tail:
+            self._wait_for(self._deadlines.idle, UpstreamStalled)
+        else:
+            self._wait_for(self._deadlines.first, UpstreamTimeout)
+        try:
+            while True:
+                records = await answer.read()
+                if records or answer.ended:
+                    return records
+        except asyncio.CancelledError:
+            raise self._cause() from None
+        finally:
+            self._waited()
+
+    async def _append(self, answer: Answer, records: Sequence[Record]) -> None:
+        """Hand records to the log, one append ahead of its commits: an upstream that is slower never waits here."""
+        await self._committed()
+        if not self.tail:
+            self._first_at = self._clock.time()
+        self._appending = self._log.append(
+            self.id, self.tail, records, format=answer.format, names=self._new_names(answer)
+        )
+        self.tail += len(records)
+
+    async def _committed(self) -> None:
+        """Wait for the append that is under way. Raises StoreError where it failed."""
+        appending, self._appending = self._appending, None
+        if appending is None:
+            return
+        appended = await appending
+        self._kept = appended.tail
+        if not appended.ok:
+            raise StoreUnavailable("The stream has been closed by somebody else.")
+
+    async def _end(self, records: Sequence[Record], outcome: Outcome) -> None:
+        """Close the log. Where the store does not take the end, readers are cut and it is tried until it does."""
+        try:
+            await self._committed()
+        except StoreError as error:
+            records, outcome = (), self._failed(error)
+        answer, freed = self._answer, () if self._accepted else self._names
+        while self.outcome is None:
+            try:
+                appended = await self._log.append(
+                    self.id,
+                    self._kept,
+                    records,
+                    outcome,
+                    format=answer.format if answer and records else "",
+                    names=self._new_names(answer) if answer and records else (),
+                    freed=freed,
+                )
+            except StoreError as error:
+                logger.error("stream %s: its end cannot be written (%s)", self.id, error.code)  # noqa: TRY400
+                self._on_lost(self.id)
+                await pause(self._clock, RETRY_END)
+                continue
+            except RequestError:
+                logger.info("stream %s: dropped while it was open", self.id)
+                return
+            self._kept = self.tail = appended.tail
+            self.outcome = outcome if appended.ok else appended.outcome
+        logger.info("stream %s: %s (%s), %d records", self.id, self.outcome.state, self.outcome.reason, self.tail)
+
+    # -- small parts -------------------------------------------------------------------------------------------------
+
+    def _wait_for(self, seconds: float, late: type[UpstreamError]) -> None:
+        """From here on the upstream is waited for: deadlines count, and a stop takes effect at once."""
+        if self._stop is not None:
+            raise self._cause()
+        self._late = late
+        self._due = self._clock.monotonic() + seconds
+        self._waiting = True
+
+    def _waited(self) -> None:
+        self._waiting = False
+        self._due = NEVER
+
+    def _interrupt(self, cause: tuple[State, str] | HeadraceError) -> bool:
+        if self._stop is not None or self.ended.done():
+            return False
+        self._stop = cause
+        if self._waiting and self.task is not None:
+            self.task.cancel()
+        return True
+
+    def _cause(self) -> HeadraceError | Stopped:
+        """What to raise where the task was cancelled: by ``_interrupt``, or because the loop is being closed."""
+        if self._stop is None:
+            self._stop = (State.INTERRUPTED, "shutdown")
+        return self._stop if isinstance(self._stop, HeadraceError) else Stopped()
+
+    def _check_limits(self, records: Sequence[Record]) -> None:
+        self.size += sum(len(record.data) for record in records)
+        if self.size > self._limits.stream_bytes or self.tail + len(records) > self._limits.stream_records:
+            raise LimitExceeded
+
+    def _new_names(self, answer: Answer) -> Sequence[Name]:
+        """The id that the client is about to see, once."""
+        if answer.upstream_id in ("", self._named):
+            return ()
+        self._named = answer.upstream_id
+        return (Name("upstream-id", answer.upstream_id),)
+
+    def _completed(self, answer: Answer, records: Sequence[Record]) -> Outcome:
+        if records and not self.tail:
+            self._first_at = self._clock.time()
+        return self._outcome(State.COMPLETED, answer.finish_reason or "stop")
+
+    def _stopped(self) -> Outcome:
+        state, reason = self._stop if isinstance(self._stop, tuple) else (State.INTERRUPTED, "shutdown")
+        # Whoever stops it knows of it, so its names stay.
+        self._accepted = True
+        return self._outcome(state, reason)
+
+    def _failed(self, error: HeadraceError) -> Outcome:
+        upstream = error if isinstance(error, UpstreamError) else None
+        self._accepted |= upstream is None or upstream.accepted or not error.retryable
+        return self._outcome(
+            State.FAILED,
+            error.code,
+            status=error.status,
+            retryable=error.retryable,
+            retry_after=upstream.retry_after if upstream else None,
+            detail=upstream.detail if upstream else None,
+        )
+
+    def _outcome(
+        self,
+        state: State,
+        reason: str,
+        *,
+        status: int = 0,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        detail: ErrorDetail | None = None,
+    ) -> Outcome:
+        answer = self._answer
+        return Outcome(
+            state=state,
+            reason=reason,
+            ended_at=self._clock.time(),
+            first_at=self._first_at,
+            status=status,
+            retryable=retryable,
+            retry_after=retry_after,
+            detail=detail,
+            usage=answer.usage if answer else None,
+            upstream=self._target.upstream.name if self._target else "",
+            upstream_model=(answer.model if answer else "") or (self._target.model if self._target else ""),
+            ignored=answer.ignored if answer else 0,
+        )

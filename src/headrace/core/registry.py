@@ -1,0 +1,360 @@
+"""The registry: the streams of this process, who writes them and who reads them.
+
+Everything that a face may do with a stream goes through here, and so does the question whose it is.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from headrace.core.clock import Clock
+from headrace.core.deadlines import NEVER, Deadlines, Limits, Sweep, pause, resolve
+from headrace.core.generation import Generation
+from headrace.core.log import FIRST_COMES, Bound, Head, Log, Name, Ownership, Signals
+from headrace.core.reader import Reader
+from headrace.core.rendering import Rendering, View
+from headrace.core.routing import Call, Target
+from headrace.core.stream import Cursor, new_id
+from headrace.errors import Draining, NameTaken, NotFound, StoreUnavailable, StreamGone, TooManyStreams
+from headrace.model.leave import LeavePolicy
+from headrace.model.outcome import Outcome, State
+from headrace.model.request import Meta
+
+logger = logging.getLogger("headrace.registry")
+
+#: The kinds of names by which a route may speak of a stream, in the order in which they are asked.
+ALL_KINDS = ("client", "idempotency", "upstream-id", "chat")
+
+#: Seconds to wait for the owner of a stream, in another process, to carry out a cancel.
+CANCEL_WAIT = 5.0
+
+#: Seconds between two looks whether participants of an abandoned stream are with another process.
+PRESENCE_AGAIN = 1.0
+
+
+class Started(NamedTuple):
+    """The stream that a request got; ``fresh`` where the request started it, otherwise it attached."""
+
+    head: Head
+    fresh: bool
+
+
+class Cancelled(NamedTuple):
+    """What a cancel did. Where the stream was not ``running``, it had ended before, as ``state``."""
+
+    running: bool
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How much is going on in this process."""
+
+    open_streams: int
+    renderings: int
+    readers: int
+
+
+class Registry:
+    """One for each process; made and closed on its event loop."""
+
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        *,
+        deadlines: Deadlines | None = None,
+        limits: Limits | None = None,
+        keepalive: float = 15.0,
+    ) -> None:
+        self.log = log
+        self.clock = clock
+        self.deadlines = deadlines or Deadlines()
+        self.limits = limits or Limits()
+        self.keepalive = keepalive
+        self.sweep = Sweep(clock)
+        self.draining = False
+        self._generations: dict[str, Generation] = {}
+        self._owners: dict[str, int] = {}
+        self._renderings: dict[tuple[str, str], Rendering] = {}
+        #: Participants of streams that other processes write.
+        self._visits: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._signals = log if isinstance(log, Signals) else None
+        if self._signals is not None:
+            self._signals.on_cancel(self._cancel_here)
+
+    # -- starting ----------------------------------------------------------------------------------------------------
+
+    async def start(
+        self, meta: Meta, call: Call, targets: Sequence[Target], policy: LeavePolicy, names: Sequence[Name] = ()
+    ) -> Started:
+        """Start a generation, or attach to the stream that has one of the (first-come) names already.
+
+        Raises Draining, TooManyStreams, StoreError, and NameTaken where another request has the name.
+        """
+        if self.draining:
+            return Started(await self._attach(meta.owner, names), fresh=False)
+        self._admit(meta.owner)
+        id = new_id()
+        self._owners[meta.owner] = self._owners.get(meta.owner, 0) + 1
+        try:
+            bound = await self.log.create(id, meta, names)
+        except BaseException:
+            self._count_out(meta.owner)
+            raise
+        if bound.id != id:
+            self._count_out(meta.owner)
+            return Started(await self._attached(bound, names), fresh=False)
+        generation = Generation(
+            id,
+            log=self.log,
+            clock=self.clock,
+            targets=targets,
+            call=call,
+            names=names,
+            policy=policy,
+            deadlines=self.deadlines,
+            limits=self.limits,
+            on_lost=self._lost,
+            on_abandoned=self._abandoned,
+        )
+        self._generations[id] = generation
+        generation.ended.add_done_callback(lambda _: self._ended(generation, meta.owner))
+        self.sweep.add(generation)
+        if policy.seconds is not None:
+            generation.abandon_in(max(policy.seconds, PRESENCE_AGAIN))  # in case that the starter never reads
+        generation.start()
+        return Started(Head(id, meta, "", 0), fresh=True)
+
+    def _admit(self, owner: str) -> None:
+        if len(self._generations) >= self.limits.open_streams:
+            raise TooManyStreams("Too many answers are being written on this server.")
+        if self._owners.get(owner, 0) >= self.limits.open_streams_per_owner:
+            raise TooManyStreams
+
+    async def _attach(self, owner: str, names: Sequence[Name]) -> Head:
+        """While draining, a retry still finds its stream; nothing new begins."""
+        for name in names:
+            if name.kind in FIRST_COMES and (bound := await self.log.resolve(owner, name.name, (name.kind,))):
+                return await self._attached(bound, names)
+        raise Draining
+
+    async def _attached(self, bound: Bound, names: Sequence[Name]) -> Head:
+        if any(name.fingerprint != bound.fingerprint for name in names if name.kind == "idempotency"):
+            raise NameTaken(param="Idempotency-Key")
+        head = await self.log.head(bound.id)
+        if head is None or head.gone:
+            raise StreamGone
+        return head
+
+    # -- finding and reading -----------------------------------------------------------------------------------------
+
+    async def find(self, owner: str, reference: str, kinds: Sequence[str] = ALL_KINDS) -> Head:
+        """An owner's stream by its id, or by a name of one of the ``kinds``.
+
+        Raises NotFound, also for what is somebody else's, and StreamGone for one's own that is no longer kept.
+        """
+        head = await self.log.head(reference) if reference.startswith("st_") else None
+        if head is None and (bound := await self.log.resolve(owner, reference, kinds)):
+            head = await self.log.head(bound.id)
+        if head is None or head.meta.owner != owner:
+            raise NotFound("There is no such stream.")
+        if head.gone:
+            raise StreamGone
+        return head
+
+    def read(self, head: Head, view: View, cursor: Cursor, *, participant: bool) -> Reader:
+        """A reader that has seen what is up to ``cursor``. The caller has made sure that it is not past the end.
+
+        A ``participant`` keeps the stream's generation alive by being there; an observer does not.
+        Raises TooManyStreams where the stream has too many readers.
+        """
+        key = (head.id, view.name)
+        rendering = self._renderings.get(key)
+        if rendering is None:
+            rendering = Rendering(self.log, head, view, begin=cursor.step + 1, keepalive=self.keepalive)
+            self._renderings[key] = rendering
+            self.sweep.add(rendering)
+        if rendering.readers >= self.limits.readers_per_stream:
+            raise TooManyStreams("Too many clients are reading this stream.")
+        rendering.readers += 1
+        participant = participant and head.outcome is None
+        if participant:
+            self._join(head.id)
+        return Reader(self.log, self.clock, head, view, rendering, cursor, self._leave if participant else self._quit)
+
+    def _quit(self, reader: Reader) -> None:
+        rendering = reader.rendering
+        rendering.readers -= 1
+        if rendering.readers == 0:
+            rendering.close()
+            self.sweep.discard(rendering)
+            if self._renderings.get(key := (rendering.id, rendering.view.name)) is rendering:
+                del self._renderings[key]
+
+    # -- being there -------------------------------------------------------------------------------------------------
+
+    def _join(self, id: str) -> None:
+        if generation := self._generations.get(id):
+            generation.join()
+            return
+        self._visits[id] = self._visits.get(id, 0) + 1
+        if self._visits[id] == 1 and self._signals is not None:
+            self._spawn(self._signals.set_presence(id, present=True))
+
+    def _leave(self, reader: Reader) -> None:
+        self._quit(reader)
+        id = reader.id
+        if generation := self._generations.get(id):
+            generation.leave()
+        elif id in self._visits:
+            self._visits[id] -= 1
+            if self._visits[id] == 0:
+                del self._visits[id]
+                if self._signals is not None:
+                    self._spawn(self._signals.set_presence(id, present=False))
+
+    def _abandoned(self, generation: Generation) -> None:
+        """Nobody is left here; somebody may be with another process."""
+        if self._signals is None:
+            generation.stop(State.CANCELLED, "abandoned")
+        else:
+            self._spawn(self._abandon(generation, self._signals))
+
+    async def _abandon(self, generation: Generation, signals: Signals) -> None:
+        if await signals.present(generation.id):
+            generation.abandon_in(PRESENCE_AGAIN)
+        elif generation.participants == 0:
+            generation.stop(State.CANCELLED, "abandoned")
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    async def cancel(self, head: Head) -> Cancelled:
+        """Stop a stream, whichever process writes it; idempotent. Returns when it has ended.
+
+        Raises StoreUnavailable where its process does not answer.
+        """
+        if head.outcome is not None:
+            return Cancelled(running=False, state=head.outcome.state)
+        if generation := self._generations.get(head.id):
+            generation.stop(State.CANCELLED, "cancelled")
+            await asyncio.shield(generation.ended)
+            return self._cancelled(generation.outcome)
+        if self._signals is None:
+            raise StoreUnavailable
+        await self._signals.send_cancel(head.id)
+        return self._cancelled(await self._outcome(head.id, CANCEL_WAIT))
+
+    @staticmethod
+    def _cancelled(outcome: Outcome | None) -> Cancelled:
+        if outcome is None:
+            raise StoreUnavailable("The stream's end could not be written yet.")
+        return Cancelled(running=outcome.state is State.CANCELLED, state=outcome.state)
+
+    def _cancel_here(self, id: str) -> None:
+        if generation := self._generations.get(id):
+            generation.stop(State.CANCELLED, "cancelled")
+
+    async def finished(self, id: str) -> Outcome | None:
+        """Wait for the end of a stream, however long that takes; None where it was deleted first."""
+        return await self._outcome(id, float("inf"))
+
+    async def _outcome(self, id: str, seconds: float) -> Outcome | None:
+        """How the stream has ended, within so many seconds; None where it has not."""
+        deadline = self.clock.monotonic() + seconds
+        while (head := await self.log.head(id)) and not head.gone and head.outcome is None:
+            if self.clock.monotonic() >= deadline:
+                return None
+            woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            wake = partial(resolve, woken)
+            timer = self.clock.call_later(deadline - self.clock.monotonic(), wake) if seconds < NEVER else None
+            try:
+                batch = await self.log.read(id, head.tail, max_bytes=1, wake=wake)
+                if not batch.records and batch.outcome is None:
+                    await woken
+            finally:
+                self.log.forget(id, wake)
+                if timer is not None:
+                    timer.cancel()
+        return head.outcome if head else None
+
+    async def delete(self, head: Head) -> None:
+        """Stop a stream and remove what it holds; its readers are told."""
+        if head.outcome is None:
+            await self.cancel(head)
+        await self.log.drop(head.id)
+
+    def _ended(self, generation: Generation, owner: str) -> None:
+        self._generations.pop(generation.id, None)
+        self.sweep.discard(generation)
+        self._count_out(owner)
+
+    def _count_out(self, owner: str) -> None:
+        self._owners[owner] -= 1
+        if not self._owners[owner]:
+            del self._owners[owner]
+
+    def _lost(self, id: str) -> None:
+        """An end could not be committed: cut the readers, who will come back."""
+        for rendering in [r for r in self._renderings.values() if r.id == id]:
+            rendering.break_off(StoreUnavailable())
+            del self._renderings[rendering.id, rendering.view.name]
+
+    # -- the process -------------------------------------------------------------------------------------------------
+
+    async def reap(self) -> Sequence[str]:
+        """End the streams of dead processes as interrupted."""
+        if not isinstance(self.log, Ownership):
+            return ()
+        reaped = await self.log.reap(self._interrupted)
+        if reaped:
+            logger.warning("%d streams of a dead process are interrupted", len(reaped))
+        return reaped
+
+    def _interrupted(self, _: Head) -> Outcome:
+        return Outcome(
+            state=State.INTERRUPTED, reason="interrupted", ended_at=self.clock.time(), status=502, retryable=True
+        )
+
+    async def drain(self, seconds: float) -> None:
+        """Start nothing more; give what runs its time, then end it as interrupted, so that readers are told."""
+        self.draining = True
+        deadline = self.clock.monotonic() + seconds
+        while self._generations and self.clock.monotonic() < deadline:
+            await pause(self.clock, min(0.1, deadline - self.clock.monotonic()))
+        running = list(self._generations.values())
+        for generation in running:
+            generation.stop(State.INTERRUPTED, "shutdown")
+        if running:
+            await asyncio.wait([generation.ended for generation in running], timeout=CANCEL_WAIT)
+
+    async def close(self) -> None:
+        """Let go of everything; nothing may be read or written after."""
+        self.sweep.close()
+        for generation in list(self._generations.values()):
+            generation.kill()
+        tasks = [*self._tasks, *(g.task for g in self._generations.values() if g.task)]
+        if tasks:
+            await asyncio.wait(tasks, timeout=CANCEL_WAIT)
+
+    def statistics(self) -> Statistics:
+        """Count."""
+        return Statistics(
+            open_streams=len(self._generations),
+            renderings=len(self._renderings),
+            readers=sum(rendering.readers for rendering in self._renderings.values()),
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("a signal could not be sent (%s)", type(error).__name__)

@@ -1,0 +1,249 @@
+"""The rendering: a log as the clients of one dialect see it, made once for all of them.
+
+A face says how by a :class:`View`: a pure fold over the records, and a framing that writes each frame with its cursor.
+To resume is to fold again and to skip what was seen, so no state of a fold is ever stored.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import NamedTuple, Protocol
+
+from headrace.core.log import Batch, Head, Log
+from headrace.core.stream import NOTHING_SEEN, Cursor
+from headrace.errors import HeadraceError
+from headrace.model.outcome import Outcome
+from headrace.model.record import Record
+from headrace.model.request import Meta
+
+#: What one read of the log, and one send to a client, brings at the most (bytes, about).
+PIECE = 65536
+
+#: What a rendering keeps for readers that are a little behind (bytes).
+RING = 4 * PIECE
+
+
+class Fold(Protocol):
+    """The frames of one dialect, as a pure fold: the same records give the same frames, whoever asks and whenever."""
+
+    #: Whether what a record becomes depends on that record alone; then a resumption need not begin at the start.
+    stateless: bool
+
+    def start(self) -> Sequence[Record]:
+        """What is said before the first record."""
+
+    def open(self, format: str) -> None:
+        """Learn the records' format; called before the first record."""
+
+    def record(self, record: Record) -> Sequence[Record]:
+        """What a record becomes."""
+
+    def end(self, outcome: Outcome) -> Sequence[Record]:
+        """How the end is told; nothing where this dialect cannot tell it, and the connection is to be cut."""
+
+
+class View(NamedTuple):
+    """How a face shows streams. Readers with views of the same ``name`` share a rendering."""
+
+    name: str
+    fold: Callable[[Meta], Fold]
+    #: Writes a frame with the cursor that a client has reached when it has read it.
+    frame: Callable[[Record, str], bytes]
+    #: Written before a cursor where the URL does not name the stream.
+    prefix: str = ""
+    #: What keeps an idle connection open.
+    ping: bytes = b""
+
+
+class Renderer:
+    """A fold with its place: turns batches of the log into the bytes of steps."""
+
+    def __init__(self, view: View, head: Head, begin: int = 0, seen: Cursor = NOTHING_SEEN) -> None:
+        """Begin at the step ``begin`` where the fold allows it, else at the start.
+
+        What a client at ``seen`` has already becomes nothing.
+        """
+        self._view = view
+        self._seen = seen
+        self._fold = view.fold(head.meta)
+        self._opened = bool(head.format)
+        if head.format:
+            self._fold.open(head.format)
+        #: The next step to be rendered.
+        self.next = begin if self._opened and self._fold.stateless else 0
+        #: The dialect has said how the stream ended.
+        self.told_end = False
+
+    @property
+    def after(self) -> int:
+        """The last record that is not needed any more."""
+        return max(0, self.next - 1)
+
+    def start(self) -> bytes:
+        """Render step 0."""
+        return self._frames(self._fold.start())
+
+    async def render(self, log: Log, id: str, batch: Batch) -> list[bytes]:
+        """Render a step for each record, and one for the end where the batch has it."""
+        if batch.records and not self._opened:
+            head = await log.head(id)
+            self._fold.open(head.format if head else "")
+            self._opened = True
+        steps = [self._frames(self._fold.record(record)) for record in batch.records]
+        if batch.outcome is not None:
+            frames = self._fold.end(batch.outcome)
+            self.told_end = bool(frames)
+            steps.append(self._frames(frames))
+        return steps
+
+    def parting(self, outcome: Outcome) -> bytes:
+        """Tell an end that has no place in the log: without ids, so that no cursor points at it."""
+        return b"".join(self._view.frame(frame, "") for frame in self._fold.end(outcome))
+
+    def _frames(self, frames: Sequence[Record]) -> bytes:
+        """Write the frames of the next step."""
+        step, view, seen = self.next, self._view, self._seen
+        self.next = step + 1
+        if step <= seen.step:
+            return b""
+        if len(frames) == 1 and not seen.part:
+            return view.frame(frames[0], f"{view.prefix}{step}")
+        last = len(frames)
+        skip = seen.part if step == seen.step + 1 else 0
+        return b"".join(
+            view.frame(frame, f"{view.prefix}{step}" if number == last else f"{view.prefix}{step}.{number}")
+            for number, frame in enumerate(frames[skip:], skip + 1)
+        )
+
+
+class Rendering:
+    """The live rendering of one stream in one view, with a bounded ring of its newest steps.
+
+    Readers pull: whoever finds nothing new reads the log, for all. A wake-up of the log wakes them all.
+    """
+
+    def __init__(self, log: Log, head: Head, view: View, *, begin: int, keepalive: float) -> None:
+        self.id = head.id
+        self.view = view
+        self._log = log
+        self._keepalive = keepalive
+        self._renderer = Renderer(view, head, begin)
+        self._ring: deque[bytes] = deque()
+        self._size = 0
+        #: The oldest step in the ring; ``next`` is the one that comes into it next.
+        self.base = self._renderer.next
+        #: How the stream ended, once that is rendered.
+        self.outcome: Outcome | None = None
+        #: Why no more can be rendered.
+        self.broken: HeadraceError | None = None
+        self.readers = 0
+        #: How many keep-alives were due.
+        self.pings = 0
+        self._active = True
+        self._quiet_since = 0.0
+        self._waiters: list[asyncio.Future[None]] = []
+        self._armed = False
+        self._advancing: asyncio.Future[None] | None = None
+        if self.base == 0:
+            self._push([self._renderer.start()])
+
+    @property
+    def next(self) -> int:
+        """The step that comes into the ring next."""
+        return self.base + len(self._ring)
+
+    @property
+    def told_end(self) -> bool:
+        """The dialect has said how the stream ended."""
+        return self._renderer.told_end
+
+    @property
+    def waiting(self) -> int:
+        """How many readers wait for news."""
+        return len(self._waiters)
+
+    def take(self, step: int) -> tuple[bytes, int]:
+        """About one piece of bytes from ``step`` on, and the step after them."""
+        if step + 1 == self.next:
+            return self._ring[-1], step + 1
+        found: list[bytes] = []
+        size = 0
+        for data in islice(self._ring, step - self.base, None):
+            found.append(data)
+            size += len(data)
+            if size >= PIECE:
+                break
+        return b"".join(found), step + len(found)
+
+    async def wait(self) -> None:
+        """Return when there may be more in the ring, or after a nudge."""
+        if self._advancing is not None:
+            await asyncio.shield(self._advancing)
+            return
+        if self._armed or not await self._advance():
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def nudge(self) -> None:
+        """Wake all readers that wait."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def tick(self, now: float) -> None:
+        """Have a keep-alive sent where readers have been waiting for long."""
+        if self._active:
+            self._active = False
+            self._quiet_since = now
+        elif now - self._quiet_since >= self._keepalive:
+            self._quiet_since = now
+            self.pings += 1
+            self.nudge()
+
+    def break_off(self, error: HeadraceError) -> None:
+        """Render no more: what the store could not keep is told to nobody."""
+        self.broken = error
+        self.nudge()
+
+    def close(self) -> None:
+        """Nobody reads any more."""
+        if self._armed:
+            self._log.forget(self.id, self._wake)
+
+    def parting(self, outcome: Outcome) -> bytes:
+        """Tell an end that has no place in the log."""
+        return self._renderer.parting(outcome)
+
+    def _wake(self) -> None:
+        self._armed = False
+        self.nudge()
+
+    async def _advance(self) -> bool:
+        """Read the log once. False where there is nothing new: then the wake-up is armed."""
+        advancing = self._advancing = asyncio.get_running_loop().create_future()
+        self._armed = True
+        try:
+            batch = await self._log.read(self.id, self._renderer.after, max_bytes=PIECE, wake=self._wake)
+            if not batch.records and batch.outcome is None:
+                return not self._armed
+            self._armed = False
+            self._push(await self._renderer.render(self._log, self.id, batch))
+            self.outcome = batch.outcome
+        except HeadraceError as error:
+            self._armed = False
+            self.broken = error
+        finally:
+            self._advancing = None
+            advancing.set_result(None)
+        return True
+
+    def _push(self, steps: list[bytes]) -> None:
+        self._active = True
+        self._ring.extend(steps)
+        self._size += sum(map(len, steps))
+        while self._size > RING and len(self._ring) > 1:
+            self._size -= len(self._ring.popleft())
+            self.base += 1
