@@ -1,0 +1,89 @@
+"""JSON objects from people we do not trust: clients' bodies, and what upstreams send."""
+
+import json
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any, NoReturn
+
+import msgspec
+
+from headrace.errors import RequestError
+
+#: How deep a request may nest.
+MAX_DEPTH = 64
+#: How many objects and arrays a request may hold: each costs far more memory than its two bytes.
+MAX_CONTAINERS = 250_000
+
+_BOM = b"\xef\xbb\xbf"
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEP: Mapping[int, int] = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """A request's JSON object. Of a key that comes twice the last value counts. Raises RequestError.
+
+    Depth and number of containers are checked before anything is built, in time linear in the body. The caller bounds
+    the body's size.
+    """
+    body = body.removeprefix(_BOM)
+    if not body.strip():
+        raise RequestError("The request body is empty; a JSON object is needed.")
+    check_nesting(body)
+    try:
+        value = _decode(body)
+    except (ValueError, RecursionError):
+        raise RequestError("The request body is not valid JSON in UTF-8.") from None
+    if not isinstance(value, dict):
+        raise RequestError("The request body must be a JSON object.")
+    return value
+
+
+def check_nesting(body: bytes) -> None:
+    """Raise RequestError where a body nests deeper than ``MAX_DEPTH`` or has more than ``MAX_CONTAINERS``.
+
+    Of what is not JSON it may say either thing or nothing.
+    """
+    if sum(map(body.count, (b"[", b"{"))) <= MAX_DEPTH:
+        return
+    # Without escaped quotes, every second piece between quotes is outside of a string.
+    outside = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
+    brackets = b"".join(outside).translate(None, _NOT_BRACKETS)
+    if sum(map(brackets.count, (b"[", b"{"))) > MAX_CONTAINERS:
+        raise RequestError("The request body holds too many objects and arrays.")
+    if max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > MAX_DEPTH:
+        raise RequestError(f"The request body is nested deeper than {MAX_DEPTH} levels.")
+
+
+def lenient(data: bytes) -> object:
+    """A value that an upstream sent, or None where it is not JSON.
+
+    Halves of surrogate pairs are let through: servers written in JavaScript cut a pair in two between frames. The text
+    made of the pieces goes through :func:`healed`.
+    """
+    try:
+        return _decode(data)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        value: object = json.loads(data.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def healed(text: str) -> str:
+    """The text with halves of surrogate pairs joined where they meet, else replaced by U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(name)
