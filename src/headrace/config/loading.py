@@ -53,7 +53,9 @@ def load(
     folder = folder or File.cwd()
     problems: list[Problem] = []
     variables = Variables(os.environ if environ is None else environ, _dotenv(folder, problems))
-    layers = _lay(flags or {}, variables, _file(config, variables, folder), problems)
+    file = _file(config, variables, folder)
+    tables = _readable(from_file(folder, file) if file else (), problems)
+    layers = _lay(flags or {}, variables, tables, problems)
     try:
         settings = Settings.model_validate(layers.tree)
     except ValidationError as error:
@@ -79,17 +81,16 @@ def _dotenv(folder: File, problems: list[Problem]) -> Mapping[str, str]:
         return {}
 
 
-def _file(config: str | File | None, variables: Variables, folder: File) -> File | None:
-    named = config or variables.get(PREFIX + "CONFIG")
-    if named:
-        return File(named)
-    return File(FILE) if (folder / FILE).is_file() else None
+def _file(config: str | File | None, variables: Variables, folder: File) -> str:
+    """The configuration file's name; empty where there is none."""
+    named = str(config or "") or variables.get(PREFIX + "CONFIG")
+    return named or (FILE if (folder / FILE).is_file() else "")
 
 
-def _lay(flags: Mapping[str, Any], variables: Variables, file: File | None, problems: list[Problem]) -> Layers:
+def _lay(flags: Mapping[str, Any], variables: Variables, tables: Iterable[Entry], problems: list[Problem]) -> Layers:
     """All sources over each other, the weakest first."""
     layers = Layers()
-    for entry in _readable(from_file(file) if file else (), problems):
+    for entry in tables:
         _lay_one(layers, entry, variables, problems)
     for entry in (*from_variables(variables), *from_flags(flags)):
         layers.lay(entry)
@@ -168,7 +169,7 @@ def _found(value: object, path: Path) -> str:
 
 def _did_you_mean(path: Path) -> str:
     known = _known(path[:-1])
-    close = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(path[-1], known, n=1) or [name for name in known if path[-1] in name.split("_")]
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
 
 

@@ -92,18 +92,18 @@ def read_dotenv(folder: File) -> Mapping[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def from_file(file: File) -> Iterator[Entry]:
-    """The entries of a TOML file. Raises Unreadable."""
+def from_file(folder: File, name: str) -> Iterator[Entry]:
+    """The entries of a TOML file, ``name`` being as its user wrote it. Raises Unreadable."""
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        tables = tomllib.loads((folder / name).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise Unreadable(Problem(str(file), "there is no such file")) from None
+        raise Unreadable(Problem(name, "there is no such file")) from None
     except tomllib.TOMLDecodeError as error:
-        raise Unreadable(Problem(str(file), f"is not valid TOML: {error}")) from None
+        raise Unreadable(Problem(name, f"is not valid TOML: {error}")) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise Unreadable(Problem(str(file), f"cannot be read ({type(error).__name__})")) from None
+        raise Unreadable(Problem(name, f"cannot be read ({type(error).__name__})")) from None
     for path, value in _leaves(tables):
-        yield Entry(path, value, _toml_place(file, path))
+        yield Entry(path, value, _toml_place(name, path))
 
 
 def _leaves(table: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -114,9 +114,9 @@ def _leaves(table: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, A
             yield (*path, key), value
 
 
-def _toml_place(file: File, path: Path) -> str:
+def _toml_place(name: str, path: Path) -> str:
     *tables, key = path
-    return f"{file}, [{'.'.join(tables)}] {key}" if tables else f"{file}, {key}"
+    return f"{name}, [{'.'.join(tables)}] {key}" if tables else f"{name}, {key}"
 
 
 def from_flags(flags: Mapping[str, Any]) -> Iterator[Entry]:

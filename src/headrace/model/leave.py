@@ -9,7 +9,7 @@ from headrace.errors import RequestError
 #: The longest linger in seconds: a day. Whoever wants more wants ``keep``.
 LONGEST = 86_400.0
 
-_LINGER = re.compile(r"linger=(\d{1,6}(?:\.\d{1,3})?)")
+_LINGER = re.compile(r"linger=([0-9]{1,6}(?:\.[0-9]{1,3})?)")
 
 
 class LeavePolicy(NamedTuple):
