@@ -1,1 +1,1 @@
-"""What has been generated, in SQL, filled from closed streams."""
+"""What is known of ended answers, in SQL: who asked what of which model, how it ended, and what it used."""

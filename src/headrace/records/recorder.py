@@ -1,0 +1,230 @@
+"""The recorder: fills the tables from closed streams, and answers what is asked of them."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, and_, delete, or_, select
+from sqlalchemy.dialects.sqlite import insert
+
+from headrace.core.clock import Clock
+from headrace.core.log import Head, Retention
+from headrace.errors import StoreError
+from headrace.model.outcome import Outcome, State, Usage
+from headrace.records.database import Database
+from headrace.records.tables import generations, requests
+
+logger = logging.getLogger(__name__)
+
+#: Streams that are recorded in one transaction.
+BATCH = 100
+
+#: The longest text in a column, in characters; the largest number.
+LONGEST = 512
+LARGEST = (1 << 63) - 1
+
+#: Requests that wait in memory while the database does not take them; those beyond are not kept.
+WAITING = 1_000
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of an answer. Times are Unix seconds; ``first_at`` is 0 where no record came."""
+
+    id: str
+    owner: str
+    dialect: str
+    model: str
+    upstream: str
+    upstream_model: str
+    created: float
+    first_at: float
+    ended_at: float
+    state: State
+    reason: str
+    usage: Usage | None
+    records: int
+    bytes: int
+    conversation: str
+
+
+class Kept(NamedTuple):
+    """A request that is to be kept."""
+
+    owner: str
+    created: float
+    body: dict[str, Any]
+
+
+class Recorder:
+    """Fills the tables, off the hot path. One for each process; several on one database do not disturb each other.
+
+    Nothing in here makes a stream wait or fail: while the database is slow or gone, closed streams stay in the log
+    (which lets none go that is not recorded) and requests wait in memory.
+    """
+
+    def __init__(self, log: Retention, database: Database, clock: Clock) -> None:
+        self._log = log
+        self._database = database
+        self._clock = clock
+        self._waiting: dict[str, Kept] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._failing = False
+
+    async def fill(self) -> int:
+        """Record closed streams, and write what waits; returns how many. Call it again at once where it is BATCH.
+
+        Never raises: what cannot be recorded now is recorded in a later call.
+        """
+        try:
+            await self._write_waiting()
+            heads = await self._log.unrecorded(BATCH)
+            rows = [_row(head, head.outcome) for head in heads if head.outcome is not None]
+            if rows:
+                statement = insert(generations).on_conflict_do_nothing()
+                await self._database.run(lambda connection: connection.execute(statement, rows))
+                await self._log.mark_recorded([row["id"] for row in rows])
+        except StoreError as error:
+            self._failed(error)
+            return 0
+        self._failing = False
+        return len(rows)
+
+    def keep(self, id: str, owner: str, body: dict[str, Any]) -> bool:
+        """Write a request's body, from now on and until it succeeds. False where too many wait already.
+
+        ``body`` must not change afterwards.
+        """
+        if len(self._waiting) >= WAITING:
+            return False
+        self._waiting[id] = Kept(owner, self._clock.time(), body)
+        if self._writing is None and not self._failing:
+            self._writing = asyncio.get_running_loop().create_task(self._write(), name="records of requests")
+        return True
+
+    async def generation(self, owner: str, id: str) -> Generation | None:
+        """What is kept of an answer; None where there is none, or it is somebody else's. Raises StoreError."""
+        query = select(generations).where(generations.c.id == id, generations.c.owner == owner)
+        found = await self._database.run(lambda connection: _generations(connection, query))
+        return found[0] if found else None
+
+    async def generations(
+        self, owner: str, *, before: str = "", conversation: str = "", limit: int = 100
+    ) -> Sequence[Generation]:
+        """An owner's answers, newest first. ``before`` is the id with which the last page ended. Raises StoreError."""
+        columns = generations.c
+        query = select(generations).where(columns.owner == owner)
+        if conversation:
+            query = query.where(columns.conversation == conversation)
+        if before:
+            last = select(columns.created).where(columns.id == before, columns.owner == owner).scalar_subquery()
+            query = query.where(or_(columns.created < last, and_(columns.created == last, columns.id < before)))
+        query = query.order_by(columns.created.desc(), columns.id.desc()).limit(limit)
+        return await self._database.run(lambda connection: _generations(connection, query))
+
+    async def request(self, owner: str, id: str) -> dict[str, Any] | None:
+        """A kept request's body; None where there is none, or it is somebody else's. Raises StoreError."""
+        if (kept := self._waiting.get(id)) is not None:
+            return kept.body if kept.owner == owner else None
+        query = select(requests.c.body).where(requests.c.id == id, requests.c.owner == owner)
+        body: dict[str, Any] | None = await self._database.run(lambda connection: connection.execute(query).scalar())
+        return body
+
+    async def forget(self, owner: str, id: str) -> bool:
+        """Remove all that is kept of an answer and its request. False where there was nothing. Raises StoreError."""
+        kept = self._waiting.get(id)
+        waited = kept is not None and kept.owner == owner
+        if waited:
+            del self._waiting[id]
+
+        def remove(connection: Connection) -> int:
+            tables = (generations, requests)
+            return sum(
+                connection.execute(delete(table).where(table.c.id == id, table.c.owner == owner)).rowcount
+                for table in tables
+            )
+
+        return await self._database.run(remove) > 0 or waited
+
+    async def expire_requests(self, before: float) -> int:
+        """Remove the requests that were kept before this time; returns how many. Raises StoreError."""
+        statement = delete(requests).where(requests.c.created < before)
+        return await self._database.run(lambda connection: connection.execute(statement).rowcount)
+
+    async def close(self) -> None:
+        """Write what can be written and let go of the database."""
+        if self._writing is not None:
+            await self._writing
+        await self.fill()
+        await self._database.close()
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting and not self._failing:
+                await self._write_waiting()
+        except StoreError as error:
+            self._failed(error)
+        finally:
+            self._writing = None
+
+    async def _write_waiting(self) -> None:
+        """Write the requests that wait now."""
+        waiting = dict(self._waiting)
+        if not waiting:
+            return
+        rows = [{"id": id, **kept._asdict()} for id, kept in waiting.items()]
+        statement = insert(requests).on_conflict_do_nothing()
+        await self._database.run(lambda connection: connection.execute(statement, rows))
+        for id in waiting:
+            self._waiting.pop(id, None)
+
+    def _failed(self, error: StoreError) -> None:
+        """Say so once, until it works again."""
+        if not self._failing:
+            logger.error("records: %s Trying again.", error.message)
+        self._failing = True
+
+
+def _row(head: Head, outcome: Outcome) -> dict[str, Any]:
+    usage = outcome.usage
+    return {
+        "id": head.id,
+        "owner": head.meta.owner,
+        "dialect": _text(head.meta.dialect),
+        "model": _text(head.meta.model),
+        "upstream": _text(outcome.upstream),
+        "upstream_model": _text(outcome.upstream_model),
+        "created": head.meta.created,
+        "first_at": outcome.first_at or None,
+        "ended_at": outcome.ended_at,
+        "state": outcome.state.value,
+        "reason": _text(outcome.reason),
+        "input_tokens": usage and min(usage.input, LARGEST),
+        "output_tokens": usage and min(usage.output, LARGEST),
+        "cached_tokens": usage and min(usage.cached, LARGEST),
+        "reasoning_tokens": usage and min(usage.reasoning, LARGEST),
+        "usage_exact": usage and usage.exact,
+        "records": head.tail,
+        "bytes": head.size,
+        "conversation": _text(head.meta.conversation),
+    }
+
+
+def _text(text: str) -> str:
+    """A client's or an upstream's text, so that every database takes it: no lone surrogates, no NUL, not too long."""
+    return text[:LONGEST].encode("utf-8", "replace").decode().replace("\0", "")
+
+
+def _generations(connection: Connection, query: Any) -> list[Generation]:  # noqa: ANN401 - a Select of many columns
+    return [_generation(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _generation(row: dict[str, Any]) -> Generation:
+    tokens = {name: row.pop(f"{name}_tokens") for name in ("input", "output", "cached", "reasoning")}
+    exact = row.pop("usage_exact")
+    usage = None if exact is None else Usage(**tokens, exact=exact)
+    return Generation(
+        **{**row, "state": State(row["state"]), "first_at": row["first_at"] or 0.0},
+        usage=usage,
+    )
