@@ -34,7 +34,7 @@ def parse(body: bytes) -> dict[str, Any]:
     check_nesting(body)
     try:
         value = _decode(body)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise RequestError("The request body is not valid JSON in UTF-8.") from None
     if not isinstance(value, dict):
         raise RequestError("The request body must be a JSON object.")
@@ -46,30 +46,35 @@ def check_nesting(body: bytes) -> None:
 
     Of what is not JSON it may say either thing or nothing.
     """
-    if sum(map(body.count, (b"[", b"{"))) <= MAX_DEPTH:
+    if _openers(body) <= MAX_DEPTH:
         return
-    # Without escaped quotes, every second piece between quotes is outside of a string.
-    outside = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
-    brackets = b"".join(outside).translate(None, _NOT_BRACKETS)
-    if sum(map(brackets.count, (b"[", b"{"))) > MAX_CONTAINERS:
+    brackets = _brackets(body)
+    if _openers(brackets) > MAX_CONTAINERS:
         raise RequestError("The request body holds too many objects and arrays.")
-    if max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > MAX_DEPTH:
+    if _is_deep(brackets):
         raise RequestError(f"The request body is nested deeper than {MAX_DEPTH} levels.")
 
 
+def too_deep(data: bytes) -> bool:
+    """Whether JSON nests deeper than ``MAX_DEPTH``; of what is not JSON it may say either."""
+    return _openers(data) > MAX_DEPTH and _is_deep(_brackets(data))
+
+
 def lenient(data: bytes) -> object:
-    """A value that an upstream sent, or None where it is not JSON.
+    """A value that an upstream sent, or None where it is not JSON or nests deeper than ``MAX_DEPTH``.
 
     Halves of surrogate pairs are let through: servers written in JavaScript cut a pair in two between frames. The text
     made of the pieces goes through :func:`healed`.
     """
+    if too_deep(data):
+        return None
     try:
         return _decode(data)
-    except (ValueError, RecursionError):
+    except ValueError:
         pass
     try:
         value: object = json.loads(data.decode(), parse_constant=_refuse)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return value
 
@@ -83,6 +88,39 @@ def healed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+class Pieces(list[str]):
+    """Pieces of a text, joined by :func:`settled`: to join them one by one would take quadratic time."""
+
+
+def settled(value: Any) -> Any:  # noqa: ANN401  (any JSON)
+    """The value with its pieces of text joined, and with nothing in it that JSON in UTF-8 cannot say."""
+    if isinstance(value, Pieces):
+        return healed("".join(value))
+    if isinstance(value, str):
+        return healed(value)
+    if isinstance(value, dict):
+        return {healed(name): settled(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [settled(each) for each in value]
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return str(value)
+    return value
+
+
+def _openers(data: bytes) -> int:
+    return data.count(b"[") + data.count(b"{")
+
+
+def _brackets(data: bytes) -> bytes:
+    """The brackets outside of strings: without escaped quotes, that is every second piece between quotes."""
+    outside = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
+    return b"".join(outside).translate(None, _NOT_BRACKETS)
+
+
+def _is_deep(brackets: bytes) -> bool:
+    return any(map(MAX_DEPTH.__lt__, accumulate(map(_STEP.__getitem__, brackets))))
 
 
 def _refuse(name: str) -> NoReturn:
