@@ -1,0 +1,163 @@
+"""What a worker does for its log file off the hot path: compaction, sweeping, checkpoints."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from headrace.errors import StoreCorrupt, StoreError
+from headrace.model.record import Record
+from headrace.stores.sqlite_commit import GroupCommit, Transaction
+from headrace.stores.sqlite_connection import Durability, connect, store_errors
+from headrace.stores.sqlite_file import Reader
+from headrace.stores.sqlite_view import View
+from headrace.stores.tail import Tail
+
+#: Seconds between two rounds.
+PERIOD = 1.0
+#: Payload of a segment: one read decodes one or two of them, 60 us each.
+SEGMENT_BYTES = 64 * 1024
+#: Segments that are written in one transaction, and rows that are swept in one: under a millisecond each.
+SEGMENTS = 4
+SWEEP = 400
+#: Pages of WAL after which it is checkpointed (4 MiB), and after which commits are held until it is empty (64 MiB).
+CHECKPOINT_PAGES = 1_000
+RESET_PAGES = 16_000
+
+
+def gather(reader: Reader, stream: int, rows: Sequence[int]) -> list[list[Record]]:
+    """A closed stream's records in pieces of about the size of a segment. Raises StoreCorrupt where one is missing."""
+    segments: list[list[Record]] = []
+    size = SEGMENT_BYTES
+    next_record = 1
+    with store_errors():
+        for row in rows:
+            found = reader.chunk(row)
+            if found is None or found[0] != next_record:
+                raise StoreCorrupt(f"A record of stream {stream} is missing.")
+            next_record += len(found[1])
+            for record in found[1]:
+                if size >= SEGMENT_BYTES:
+                    segments.append([])
+                    size = 0
+                segments[-1].append(record)
+                size += len(record.data) + len(record.event)
+    return segments
+
+
+class Upkeep:
+    """One worker's housekeeping. Each step can be called by itself; :meth:`run` calls them every second."""
+
+    def __init__(self, path: Path, durability: Durability, view: View, commit: GroupCommit, vfs: str = "") -> None:
+        self._view = view
+        self._commit = commit
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="headrace-upkeep")
+        self._reader = Reader(path, durability, vfs)
+        self._db = connect(path, durability, busy_ms=50, vfs=vfs)
+        self._broken: set[int] = set()
+        #: Rows to be deleted.
+        self.garbage: list[int] = view.strays
+        #: Something was deleted that must not be found in the files any more.
+        self.purge = False
+
+    async def run(self) -> None:
+        """Until cancelled. What can't be done now (a full disk) is tried again the next time."""
+        while True:
+            await asyncio.sleep(PERIOD)
+            try:
+                await self.tidy()
+            except StoreError:
+                continue
+
+    async def tidy(self) -> None:
+        """One round. Raises StoreError."""
+        await self.compact()
+        await self.sweep()
+        if self.purge or self._commit.wal_pages > RESET_PAGES:
+            self.purge = False
+            await self.checkpoint(reset=True)
+        elif self._commit.wal_pages > CHECKPOINT_PAGES:
+            await self.checkpoint()
+
+    async def compact(self) -> None:
+        """Move closed streams into segments."""
+        for tail in [t for t in self._view.live.values() if t.outcome is not None and t.number not in self._broken]:
+            try:
+                await self._compact(tail)
+            except StoreCorrupt:
+                # It stays as it is, and its readers are told; the others need not wait for it.
+                self._broken.add(tail.number)
+
+    async def _compact(self, tail: Tail) -> None:
+        loop = asyncio.get_running_loop()
+        rows = [*tail.all_rows()]
+        segments = await loop.run_in_executor(self._threads, gather, self._reader, tail.number, rows)
+        if sum(map(len, segments)) != tail.tail and not tail.gone:
+            raise StoreCorrupt(f"A record of stream {tail.number} is missing.")
+
+        def begin(txn: Transaction) -> None:
+            txn.writer.unsegment(tail.number)
+
+        await self._commit.change(begin)
+        first = 1
+        for place in range(0, len(segments), SEGMENTS):
+            part, start = segments[place : place + SEGMENTS], first
+            first += sum(map(len, part))
+
+            def move(txn: Transaction, start: int = start, part: list[list[Record]] = part) -> None:
+                if not tail.gone and tail not in txn.buried:
+                    txn.writer.segment(tail.number, start, part)
+
+            await self._commit.change(move)
+
+        def finish(txn: Transaction) -> None:
+            if not tail.gone and tail not in txn.buried:
+                txn.writer.compacted(tail.number)
+
+        def leave() -> None:
+            if not tail.gone:
+                tail.compact = True
+                self._view.remove(tail)
+                self.garbage.extend(rows)
+
+        await self._commit.change(finish, leave)
+
+    async def sweep(self) -> None:
+        """Delete rows that are no longer needed, page after page."""
+        self.garbage.sort(reverse=True)
+        while self.garbage:
+            rows = [self.garbage.pop() for _ in range(min(SWEEP, len(self.garbage)))]
+
+            def write(txn: Transaction, rows: list[int] = rows) -> None:
+                txn.writer.sweep(rows)
+
+            try:
+                await self._commit.change(write)
+            except StoreError:
+                self.garbage.extend(rows)
+                raise
+
+    async def checkpoint(self, *, reset: bool = False) -> None:
+        """Move the WAL into the file; with ``reset`` hold commits meanwhile, so that it is empty afterwards.
+
+        Under constant load there is always a commit between the end of a checkpoint and the WAL's reset, so it would
+        grow for ever without that. The hold is short: most has been moved before it begins.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._checkpoint, "passive")
+        if reset:
+            await self._commit.hold()
+            try:
+                await loop.run_in_executor(self._threads, self._checkpoint, "truncate")
+            finally:
+                self._commit.release()
+
+    def _checkpoint(self, mode: str) -> None:
+        with store_errors():
+            self._db.pragma(f"wal_checkpoint({mode})")
+
+    def close(self) -> None:
+        """Let go of the file; waits for the step under way."""
+        self._threads.shutdown()
+        self._reader.close()
+        self._db.close()
