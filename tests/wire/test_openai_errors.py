@@ -1,0 +1,193 @@
+"""Errors of upstreams made fit for clients, and ours in the dialect."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.wire.chat import outcome
+
+from headrace.errors import ErrorDetail, LimitExceeded, ModelNotFound, RequestError, Unauthorized, UpstreamRefused
+from headrace.model.outcome import State
+from headrace.wire.openai_errors import body_of_error, body_of_outcome, error_body, scrub
+from headrace.wire.scrub import scrubbed
+
+INNER = {"message": "too long", "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}
+DETAIL = ErrorDetail(**INNER)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"error": INNER}, DETAIL),
+        ([{"error": INNER}], DETAIL),
+        ({"object": "error", **INNER}, DETAIL),
+        ({"type": "error", "error": INNER}, DETAIL),
+        ({"error": {**INNER, "param": None, "innererror": {"x": "secret"}}}, ErrorDetail(**{**INNER, "param": ""})),
+        ({"error": {"message": "m", "code": 400}}, ErrorDetail(message="m", code="400")),
+        ({"error": "text"}, ErrorDetail(message="text")),
+        ({"detail": "trace"}, ErrorDetail()),
+        ({"detail": [{"msg": "x"}]}, ErrorDetail()),
+        ({"message": "x"}, ErrorDetail()),
+        ({"error": None}, ErrorDetail()),
+        ({"error": {"message": {"a": 1}, "code": True, "type": []}}, ErrorDetail()),
+        ([], ErrorDetail()),
+        (None, ErrorDetail()),
+    ],
+)
+def test_shapes(body, detail):
+    """Error objects are read in the shapes that providers use; nothing of any other is passed on."""
+    assert scrub(json.dumps(body).encode()) == detail
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[" * 9000, b'{"error":"' + b"x" * 9])
+def test_what_is_no_json_has_no_detail(body):
+    """HTML, garbage and cut bodies say nothing."""
+    assert scrub(body) == ErrorDetail()
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-proj-abcdEFGH1234ijkl",
+        "sk-abc***********1234",
+        "Bearer abcdefgh.ijkl-mnop",
+        "authorization: Bearer zzzzzz1234",
+        "api_key=abcd1234efgh",
+        "API key provided: 0123456789",
+        "password: hunter2hunter2",
+        "AKIAIOSFODNN7EXAMPLE",
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "AIzaSyA-1234567890abcdefg",
+        "ghp_abcdefghij0123456789",
+        "hf_abcdefghij0123456789",
+        "0123456789abcdef0123456789abcdef",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-def",
+        "https://user:pass@10.0.0.1:8080/v1?key=1",
+        "redis://cache:6379/0",
+        "my-resource.openai.azure.com/openai",
+        "ops@example.com",
+        "10.1.2.3:8000",
+        "localhost:11434",
+        "sk-\u200bproj\u202e-abcdEFGH1234ijkl",
+        "-----BEGIN PRIVATE KEY----- abc",
+        "arn:aws:iam::123456789012:role/x",
+    ],
+)
+def test_credentials_and_addresses_are_removed(secret):
+    """No word of them is left, wherever it stands."""
+    for text in (secret, f"before {secret} after", f'("{secret}")'):
+        told = scrubbed(text, 500)
+        visible = secret.replace("\u200b", "").replace("\u202e", "")
+
+        assert visible not in told
+        assert not {word for word in visible.replace("=", " ").split() if any(c.isdigit() for c in word)} & set(
+            told.split()
+        )
+    assert scrubbed(f"before {secret}", 500).startswith("before ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens.",
+        "The model `claude-sonnet-4-5-20250929` does not exist or you do not have access to it.",
+        "Unsupported parameter: 'max_tokens: 5000'. Use 'max_completion_tokens' instead.",
+        "Invalid value for messages[3].content: 模型不存在 🌊",
+        "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8 is overloaded",
+        "Rate limit reached for gpt-4o in organization on tokens per min (TPM): Limit 30000, Used 29000.",
+    ],
+)
+def test_what_agents_must_read_is_kept(text):
+    """Ordinary messages pass unchanged."""
+    assert scrubbed(text, 500) == text
+
+
+def test_control_characters_go():
+    """No terminal codes, no bidi overrides, one line."""
+    assert scrubbed("a\x1b[31mb\r\nc\td\0e\u202ef\u2028g\u200bh\ud800", 500) == "a[31mb c def gh"
+
+
+def test_messages_are_capped():
+    """At the limit, and never within a credential."""
+    assert scrubbed("a " * 5000, 500) == "a " * 249 + "a…"
+    assert "sk-" not in scrubbed("a" * 3990 + " sk-abcdef1234567890", 5000)
+    assert scrubbed("a" * 9000, 500) == ""
+
+
+@pytest.mark.parametrize(
+    "piece", ["a.", "a-", "sk-", "1.", "A1", "api key ", "x://", "eyJ", "a@", "key: ", "\u202e", "Bearer "]
+)
+def test_scrubbing_is_fast_whatever_the_text(piece):
+    """No pattern takes more than linear time."""
+    began = time.process_time()
+    scrubbed(piece * 1_000_000, 500)
+    assert time.process_time() - began < 0.5
+
+
+@given(st.text(st.characters()), st.integers(1, 600))
+def test_scrubbed_text_is_printable(text, limit):
+    """Whatever comes in can be shown, logged and encoded."""
+    told = scrubbed(text, limit)
+
+    told.encode()
+    assert len(told) <= limit
+    assert told.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            RequestError("'n' must be a number.", param="n"),
+            {
+                "message": "'n' must be a number.",
+                "type": "invalid_request_error",
+                "param": "n",
+                "code": "invalid_request",
+            },
+        ),
+        (
+            ModelNotFound("No."),
+            {"message": "No.", "type": "invalid_request_error", "param": None, "code": "model_not_found"},
+        ),
+        (
+            Unauthorized(),
+            {
+                "message": "A valid API key is needed.",
+                "type": "authentication_error",
+                "param": None,
+                "code": "invalid_api_key",
+            },
+        ),
+        (
+            LimitExceeded(),
+            {
+                "message": "The answer grew over a limit of this server.",
+                "type": "server_error",
+                "param": None,
+                "code": "limit",
+            },
+        ),
+        (UpstreamRefused(status=400, detail=DETAIL), INNER),
+        (
+            UpstreamRefused(status=429),
+            {"message": "The model provider refused the request.", "type": "rate_limit_error", "param": None}
+            | {"code": "upstream_refused"},
+        ),
+    ],
+)
+def test_our_errors_have_the_dialects_shape(error, expected):
+    """Type by status, our code, and an upstream's own words where it gave some."""
+    assert json.loads(body_of_error(error)) == {"error": expected}
+
+
+def test_outcomes_have_the_dialects_shape():
+    """A failure shows the upstream's scrubbed error, a stop is told as what it is."""
+    failed = outcome(State.FAILED, "upstream_refused", status=400, detail=DETAIL)
+    stopped = outcome(State.CANCELLED, "abandoned")
+
+    assert json.loads(body_of_outcome(failed))["error"] == INNER
+    assert json.loads(body_of_outcome(stopped))["error"]["code"] == "cancelled"
+    assert error_body("c", "m") == b'{"error":{"message":"m","type":"server_error","param":null,"code":"c"}}'
