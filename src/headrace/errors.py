@@ -13,6 +13,7 @@
     │   ├── StreamGone                  was here, is deleted or expired
     │   ├── OffsetAhead                 a cursor beyond what is kept
     │   ├── BodyTooLarge                the request is over its bound
+    │   ├── BodyStalled                 the request stopped before its end
     │   ├── UnsupportedBody             a content type or encoding that is not read
     │   ├── HostRefused                 the Host header names a host that is not ours
     │   ├── NameTaken                   another request stands under this idempotency key
@@ -126,6 +127,14 @@ class BodyTooLarge(RequestError):
 
     code = "request_too_large"
     status = 413
+
+
+class BodyStalled(RequestError):
+    """The request body did not come in time."""
+
+    code = "request_timeout"
+    status = 408
+    retryable = True
 
 
 class UnsupportedBody(RequestError):

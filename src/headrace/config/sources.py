@@ -147,7 +147,7 @@ def _keys(text: str, place: str) -> Iterator[Entry]:
         if _KEY_NAME.fullmatch(name) and secret.strip("="):  # not the padding of base64
             yield Entry(("keys", name), secret, place)
         elif part:
-            yield Entry(("keys", f"key-{digest_of(part).hex()[:12]}"), part, place)
+            yield Entry(("keys", f"key-{digest_of(part.encode()).hex()[:12]}"), part, place)
 
 
 def from_providers(variables: Variables) -> Iterator[Entry]:

@@ -204,7 +204,7 @@ class Key(Value):
         if not isinstance(secret, str) or not secret or not secret.isascii() or any(c <= " " for c in secret):
             raise ValueError("expected a key of printable ASCII characters without spaces")
         rest = {name: field for name, field in table.items() if name != "secret"}
-        return {**rest, "digest": digest_of(secret), "weak": len(secret) < STRONG_KEY}
+        return {**rest, "digest": digest_of(secret.encode()), "weak": len(secret) < STRONG_KEY}
 
 
 class Upstream(Value):
@@ -353,9 +353,9 @@ class Settings(Value):
         return models
 
 
-def digest_of(secret: str) -> bytes:
+def digest_of(secret: bytes) -> bytes:
     """What is kept of an API key: its SHA-256. The key has the entropy, so no slow hash is needed."""
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret).digest()
 
 
 def is_loopback(host: str) -> bool:
