@@ -24,6 +24,7 @@ from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from headrace import __version__
@@ -134,11 +135,12 @@ class Exchange:
         content = self._response.content
         try:
             data = await content.readany()
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError):
             # aiohttp reports the cut before what came ahead of it; the reader's promise is the other way round.
             if content._buffer:  # noqa: SLF001
                 return content._read_nowait(-1)  # noqa: SLF001
-            raise _payload_error(error) from None
+            self._response.close()
+            raise UpstreamTruncated from None
         self.ended = not data
         return data
 
@@ -288,6 +290,9 @@ class _Handler(ResponseHandler):
         if stale and isinstance(exc, aiohttp.ClientConnectionError):
             exc = _Stale()
         super().set_exception(exc, *cause)
+        if isinstance(exc, HttpProcessingError) and self._payload is not None:
+            # The parser forgets a body whose framing is broken without telling its reader, who would wait for ever.
+            self._payload.set_exception(aiohttp.ClientPayloadError())
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -315,18 +320,19 @@ def _reset(transport: asyncio.BaseTransport) -> None:
         transport.abort()
 
 
+_NO_CONNECTION = (
+    aiohttp.ClientConnectorError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    ssl.SSLError,
+    ValueError,
+)
+
+
 def _request_error(error: Exception) -> UpstreamError:
     """What went wrong before the head of a response came."""
-    if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.InvalidURL, ssl.SSLError, ValueError)):
+    if isinstance(error, _NO_CONNECTION):
         return UpstreamUnreachable(accepted=False)
     if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
         return UpstreamTruncated()
     return UpstreamProtocol()
-
-
-def _payload_error(error: Exception) -> UpstreamError:
-    """What went wrong inside a body. A chunk that is not one is a broken protocol; all else is a cut."""
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.http_exceptions.TransferEncodingError) and "Not enough data" not in str(cause):
-        return UpstreamProtocol()
-    return UpstreamTruncated()
