@@ -1,0 +1,312 @@
+/* Reads many streams at once and measures them: one thread, epoll, HTTP/1.1 keep-alive.
+ *
+ * Every stream must answer 200 and chunked, carry its number of chunks in order (" @" and 19 digits, the upstream's
+ * CLOCK_MONOTONIC in nanoseconds), hold [DONE] at its end, and finish with the zero chunk. Latency is the time from
+ * that stamp to the moment it was read here. CPU time is that of the processes named, over the window, by the kernel's
+ * nanosecond clock of each.
+ *
+ * load --port P --path /v1/chat/completions --body JSON --streams N --chunks PER_STREAM [--ramp S] [--repeat K]
+ *      [--from S --to S] [--limit S] [--core N] [--pid P]...              prints one JSON object
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { HEAD, SIZE, DATA, DATA_END, TRAILER };
+enum { TAIL = 64, MAX_PIDS = 32 };
+
+typedef struct {
+    int fd, state, digits, asked;
+    uint64_t start, asked_at, first_byte, stamp, last_stamp;
+    size_t left, line_len, tail_len;
+    unsigned chunks, rounds;
+    char line[4096], tail[TAIL]; /* a header or chunk-size line in the making; the body's last bytes */
+} Stream;
+
+typedef struct {
+    uint64_t *values;
+    size_t count, room;
+} Series;
+
+static struct {
+    int port, core, pids[MAX_PIDS], pid_count;
+    const char *path, *body;
+    unsigned streams, chunks, repeat;
+    double ramp, from, to, limit;
+} option = {.core = -1, .streams = 1, .chunks = 100, .repeat = 1, .to = 1e9, .limit = 60, .path = "/", .body = "{}"};
+
+static Series latency, first_byte, first_chunk;
+static unsigned completed, failed, disordered, ended;
+static uint64_t began, chunks_in_window;
+static int epoll_fd, in_window;
+static char request[8192];
+static size_t request_len;
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- figures ---- */
+
+static void add(Series *series, uint64_t value) {
+    if (series->count == series->room) {
+        series->room = series->room ? series->room * 2 : 4096;
+        series->values = realloc(series->values, series->room * sizeof value);
+    }
+    series->values[series->count++] = value;
+}
+
+static int by_value(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void print_series(const char *name, Series *series) {
+    size_t n = series->count;
+    if (!n) {
+        printf("\"%s\": null, ", name);
+        return;
+    }
+    qsort(series->values, n, sizeof *series->values, by_value);
+    printf("\"%s\": {\"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}, ", name, (double)series->values[n / 2] / 1e6,
+           (double)series->values[n * 99 / 100] / 1e6, (double)series->values[n - 1] / 1e6);
+}
+
+/* CPU seconds of the processes named, and of all that ran on their core. */
+static double cpu_of_processes(void) {
+    double sum = 0;
+    for (int i = 0; i < option.pid_count; i++) {
+        clockid_t clock;
+        struct timespec used;
+        if (clock_getcpuclockid(option.pids[i], &clock) || clock_gettime(clock, &used)) continue;
+        sum += (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+    }
+    return sum;
+}
+
+static double cpu_of_core(void) {
+    char line[512], name[32];
+    double sum = 0;
+    FILE *stat = fopen("/proc/stat", "r");
+    snprintf(name, sizeof name, "cpu%d ", option.core);
+    while (stat && fgets(line, sizeof line, stat)) {
+        unsigned long long user, nice, system, idle, iowait, irq, softirq, steal;
+        if (strncmp(line, name, strlen(name))) continue;
+        if (sscanf(line + strlen(name), "%llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &iowait,
+                   &irq, &softirq, &steal) == 8)
+            sum = (double)(user + nice + system + irq + softirq + steal) / (double)sysconf(_SC_CLK_TCK);
+    }
+    if (stat) fclose(stat);
+    return sum;
+}
+
+/* ---- one stream ---- */
+
+static void finish(Stream *s, const char *fault) {
+    if (fault && !failed++) fprintf(stderr, "load: %s: %.200s\n", fault, s->line);
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
+    close(s->fd);
+    s->fd = -1;
+    ended++;
+}
+
+static void ask(Stream *s, uint64_t now) {
+    s->state = HEAD;
+    s->asked = 1;
+    s->chunks = 0;
+    s->digits = -1;
+    s->line_len = s->tail_len = 0;
+    s->first_byte = s->last_stamp = 0;
+    s->asked_at = now;
+    if (send(s->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len) finish(s, "could not ask");
+}
+
+static void open_stream(Stream *s, uint64_t now) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)option.port)};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
+    int on = 1;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, s->fd, &event);
+    if (connect(s->fd, (struct sockaddr *)&address, sizeof address)) finish(s, "could not connect");
+    else ask(s, now);
+}
+
+static void on_stamp(Stream *s, uint64_t now) {
+    if (s->stamp <= s->last_stamp) disordered++;
+    s->last_stamp = s->stamp;
+    if (s->chunks++ == 0) add(&first_chunk, now - s->asked_at);
+    if (!in_window) return;
+    chunks_in_window++;
+    add(&latency, now - s->stamp);
+}
+
+/* Find the stamps in a piece of the body; one may be cut in two. */
+static void scan(Stream *s, const char *data, size_t size, uint64_t now) {
+    size_t keep = size < TAIL ? size : TAIL, old = s->tail_len + keep > TAIL ? TAIL - keep : s->tail_len;
+    memmove(s->tail, s->tail + s->tail_len - old, old);
+    memcpy(s->tail + old, data + size - keep, keep);
+    s->tail_len = old + keep;
+    for (const char *end = data + size; data < end;) {
+        if (s->digits < 0) {
+            data = memchr(data, '@', (size_t)(end - data));
+            if (!data) return;
+            data++;
+            s->digits = 0;
+            s->stamp = 0;
+        }
+        for (; data < end && s->digits < 19 && *data >= '0' && *data <= '9'; data++, s->digits++)
+            s->stamp = s->stamp * 10 + (uint64_t)(*data - '0');
+        if (data == end && s->digits < 19) return;
+        if (s->digits == 19) on_stamp(s, now);
+        s->digits = -1;
+    }
+}
+
+static void on_end(Stream *s, uint64_t now) {
+    if (s->chunks != option.chunks) finish(s, "chunks lost or doubled");
+    else if (!memmem(s->tail, s->tail_len, "[DONE]", 6)) finish(s, "no [DONE]");
+    else if (++s->rounds == option.repeat) {
+        completed++;
+        finish(s, NULL);
+    } else {
+        completed++;
+        s->asked = 0;
+        s->start = now + (uint64_t)(drand48() * 20e6);
+    }
+}
+
+/* A whole line of the head, of a chunk's size, after a chunk or of the trailer. 0 when the stream is over. */
+static int on_line(Stream *s, uint64_t now) {
+    s->line[s->line_len] = 0;
+    size_t length = s->line_len;
+    s->line_len = 0;
+    switch (s->state) {
+    case HEAD:
+        if (!s->first_byte) {
+            s->first_byte = now;
+            add(&first_byte, now - s->asked_at);
+            if (strncmp(s->line, "HTTP/1.1 200", 12)) return finish(s, "refused"), 0;
+        }
+        if (!strncasecmp(s->line, "content-length:", 15)) return finish(s, "not chunked"), 0;
+        if (!length) s->state = SIZE;
+        return 1;
+    case SIZE:
+        s->left = strtoul(s->line, NULL, 16);
+        s->state = s->left ? DATA : TRAILER;
+        return 1;
+    case DATA_END:
+        s->state = SIZE;
+        return 1;
+    default:
+        if (length) return 1;
+        on_end(s, now);
+        return 0;
+    }
+}
+
+static void receive(Stream *s, uint64_t now) {
+    static char buffer[65536];
+    ssize_t got = recv(s->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) {
+        finish(s, s->asked ? "cut off" : "connection not kept alive");
+        return;
+    }
+    for (const char *at = buffer, *end = buffer + got; at < end;) {
+        if (s->state == DATA) {
+            size_t size = (size_t)(end - at) < s->left ? (size_t)(end - at) : s->left;
+            scan(s, at, size, now);
+            at += size;
+            if (!(s->left -= size)) s->state = DATA_END;
+        } else if (*at == '\n') {
+            at++;
+            if (s->line_len && s->line[s->line_len - 1] == '\r') s->line_len--;
+            if (!on_line(s, now)) return;
+        } else if (s->line_len < sizeof s->line - 1) s->line[s->line_len++] = *at++;
+        else {
+            finish(s, "line too long");
+            return;
+        }
+    }
+}
+
+/* ---- the run ---- */
+
+static void read_options(int argc, char **argv) {
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const char *name = argv[i], *value = argv[i + 1];
+        if (!strcmp(name, "--port")) option.port = atoi(value);
+        else if (!strcmp(name, "--path")) option.path = value;
+        else if (!strcmp(name, "--body")) option.body = value;
+        else if (!strcmp(name, "--streams")) option.streams = (unsigned)atoi(value);
+        else if (!strcmp(name, "--chunks")) option.chunks = (unsigned)atoi(value);
+        else if (!strcmp(name, "--repeat")) option.repeat = (unsigned)atoi(value);
+        else if (!strcmp(name, "--ramp")) option.ramp = atof(value);
+        else if (!strcmp(name, "--from")) option.from = atof(value);
+        else if (!strcmp(name, "--to")) option.to = atof(value);
+        else if (!strcmp(name, "--limit")) option.limit = atof(value);
+        else if (!strcmp(name, "--core")) option.core = atoi(value);
+        else if (!strcmp(name, "--pid") && option.pid_count < MAX_PIDS) option.pids[option.pid_count++] = atoi(value);
+    }
+    request_len = (size_t)snprintf(request, sizeof request,
+        "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer bench\r\nContent-Type: application/json\r\n"
+        "Accept: text/event-stream\r\nContent-Length: %zu\r\n\r\n%s",
+        option.path, option.port, strlen(option.body), option.body);
+}
+
+int main(int argc, char **argv) {
+    struct epoll_event events[256];
+    double cpu = 0, core = 0, window = 0;
+    int window_over = 0;
+    read_options(argc, argv);
+    Stream *streams = calloc(option.streams, sizeof *streams);
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    began = now_ns();
+    for (unsigned i = 0; i < option.streams; i++) {
+        streams[i].fd = -1;
+        streams[i].start = began + (uint64_t)(option.ramp * 1e9 * i / option.streams);
+    }
+    for (unsigned opened = 0; ended < option.streams;) {
+        uint64_t now = now_ns();
+        double elapsed = (double)(now - began) / 1e9;
+        if (elapsed > option.limit) break;
+        while (opened < option.streams && streams[opened].start <= now) open_stream(&streams[opened++], now);
+        for (unsigned i = 0; option.repeat > 1 && i < opened; i++)
+            if (streams[i].fd >= 0 && !streams[i].asked && streams[i].start <= now) ask(&streams[i], now);
+        if (!in_window && !window_over && elapsed >= option.from) {
+            in_window = 1, window = elapsed;
+            cpu = cpu_of_processes(), core = cpu_of_core();
+        } else if (in_window && elapsed >= option.to) {
+            in_window = 0, window_over = 1, window = elapsed - window;
+            cpu = cpu_of_processes() - cpu, core = cpu_of_core() - core;
+        }
+        int count = epoll_wait(epoll_fd, events, 256, 1);
+        for (int i = 0; i < count; i++) receive(events[i].data.ptr, now_ns());
+    }
+    if (in_window) {
+        window = (double)(now_ns() - began) / 1e9 - window;
+        cpu = cpu_of_processes() - cpu, core = cpu_of_core() - core;
+    }
+    printf("{\"completed\": %u, \"failed\": %u, \"unfinished\": %u, \"disordered\": %u, ", completed, failed,
+           option.streams - ended, disordered);
+    print_series("latency_ms", &latency);
+    print_series("first_byte_ms", &first_byte);
+    print_series("first_chunk_ms", &first_chunk);
+    printf("\"window_s\": %.3f, \"chunks\": %llu, \"cpu_s\": %.6f, \"core_s\": %.2f}\n", window,
+           (unsigned long long)chunks_in_window, cpu, core);
+    return 0;
+}

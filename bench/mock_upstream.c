@@ -1,0 +1,267 @@
+/* An OpenAI-compatible upstream for measuring: one thread, epoll, thousands of streams.
+ *
+ * POST (any path) answers a chunked SSE stream of chat.completion.chunk events, about 230 bytes each, paced one by one:
+ * the first at once, the others every 1/rate seconds from a random phase on, so that streams do not beat in step.
+ * Each event's content is " @" and 19 digits: CLOCK_MONOTONIC in nanoseconds just before it was sent. After the last
+ * come the finish chunk, the usage chunk and [DONE]. What the socket does not take waits in memory, with its first
+ * timestamp: a slow reader shows as latency. GET answers a list of models.
+ *
+ * mock_upstream --port P --rate CHUNKS_PER_SECOND --chunks PER_STREAM     prints "ready" and runs until SIGTERM.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_CONNECTIONS = 16384, REQUEST_MAX = 65536 };
+
+typedef struct {
+    int fd, heap_at; /* heap_at: place among the timers, -1 without one */
+    uint64_t due;
+    unsigned sent, number;
+    char *in, *out;
+    size_t in_len, out_len, out_at, out_room;
+} Connection;
+
+static Connection *timers[MAX_CONNECTIONS];
+static int timer_count, epoll_fd;
+static unsigned chunks_per_stream = 100, streams_started;
+static uint64_t interval_ns;
+
+static const char REPLY_HEAD[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+                                 "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
+static const char MODELS[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 77\r\n\r\n"
+                             "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"owned_by\":\"bench\"}]}";
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- timers: a binary heap by due time ---- */
+
+static void heap_put(int at, Connection *c) {
+    timers[at] = c;
+    c->heap_at = at;
+}
+
+static void heap_settle(int at) {
+    Connection *c = timers[at];
+    while (at > 0 && timers[(at - 1) / 2]->due > c->due) {
+        heap_put(at, timers[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    for (int child; (child = 2 * at + 1) < timer_count; at = child) {
+        if (child + 1 < timer_count && timers[child + 1]->due < timers[child]->due) child++;
+        if (timers[child]->due >= c->due) break;
+        heap_put(at, timers[child]);
+    }
+    heap_put(at, c);
+}
+
+static void timer_set(Connection *c, uint64_t due) {
+    c->due = due;
+    if (c->heap_at < 0) heap_put(timer_count++, c);
+    heap_settle(c->heap_at);
+}
+
+static void timer_clear(Connection *c) {
+    int at = c->heap_at;
+    if (at < 0) return;
+    c->heap_at = -1;
+    if (at != --timer_count) {
+        heap_put(at, timers[timer_count]);
+        heap_settle(at);
+    }
+}
+
+/* ---- connections ---- */
+
+static void drop(Connection *c) {
+    timer_clear(c);
+    close(c->fd);
+    free(c->in);
+    free(c->out);
+    free(c);
+}
+
+static void watch(Connection *c, uint32_t events, int operation) {
+    struct epoll_event event = {.events = events, .data.ptr = c};
+    epoll_ctl(epoll_fd, operation, c->fd, &event);
+}
+
+/* Send what waits. 0 when the connection is gone. */
+static int flush(Connection *c) {
+    while (c->out_at < c->out_len) {
+        ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_NOSIGNAL);
+        if (n < 0) return errno == EAGAIN;
+        c->out_at += (size_t)n;
+    }
+    c->out_at = c->out_len = 0;
+    watch(c, EPOLLIN | EPOLLRDHUP, EPOLL_CTL_MOD);
+    return 1;
+}
+
+static int push(Connection *c, const char *data, size_t size) {
+    if (c->out_len == c->out_at) {
+        ssize_t n = send(c->fd, data, size, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN) return 0;
+        if (n == (ssize_t)size) return 1;
+        if (n > 0) data += n, size -= (size_t)n;
+        watch(c, EPOLLIN | EPOLLOUT | EPOLLRDHUP, EPOLL_CTL_MOD);
+    }
+    if (c->out_len + size > c->out_room) {
+        c->out_room = (c->out_len + size) * 2;
+        c->out = realloc(c->out, c->out_room);
+    }
+    memcpy(c->out + c->out_len, data, size);
+    c->out_len += size;
+    return 1;
+}
+
+static size_t put_event(char *to, const char *json) {
+    size_t size = strlen(json) + 8;
+    return (size_t)sprintf(to, "%zx\r\ndata: %s\n\n\r\n", size, json);
+}
+
+static int send_next(Connection *c) {
+    char json[512], frame[2048];
+    size_t size = 0;
+    if (c->sent == 0) size = (size_t)sprintf(frame, "%s", REPLY_HEAD);
+    const char *head = "\"object\":\"chat.completion.chunk\",\"created\":1763690000,\"model\":\"bench\","
+                       "\"system_fingerprint\":\"fp_b5e7\"";
+    sprintf(json, "{\"id\":\"chatcmpl-bench%08u\",%s,\"choices\":[{\"index\":0,\"delta\":{%s\"content\":\" @%019llu\"},"
+                  "\"logprobs\":null,\"finish_reason\":null}]}",
+            c->number, head, c->sent ? "" : "\"role\":\"assistant\",", (unsigned long long)now_ns());
+    size += put_event(frame + size, json);
+    if (++c->sent < chunks_per_stream) {
+        if (!push(c, frame, size)) return 0;
+        uint64_t wait = c->sent == 1 ? (uint64_t)((double)interval_ns * drand48()) : interval_ns;
+        timer_set(c, c->due + wait);
+        return 1;
+    }
+    timer_clear(c);
+    sprintf(json, "{\"id\":\"chatcmpl-bench%08u\",%s,\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,"
+                  "\"finish_reason\":\"stop\"}]}", c->number, head);
+    size += put_event(frame + size, json);
+    sprintf(json, "{\"id\":\"chatcmpl-bench%08u\",%s,\"choices\":[],\"usage\":{\"prompt_tokens\":5,"
+                  "\"completion_tokens\":%u,\"total_tokens\":%u}}", c->number, head, c->sent, c->sent + 5);
+    size += put_event(frame + size, json);
+    size += put_event(frame + size, "[DONE]");
+    size += (size_t)sprintf(frame + size, "0\r\n\r\n");
+    return push(c, frame, size);
+}
+
+/* The length of a complete request at the head of the buffer, 0 when there is none yet. */
+static size_t request_size(const Connection *c) {
+    const char *end = memmem(c->in, c->in_len, "\r\n\r\n", 4);
+    if (!end) return 0;
+    size_t head = (size_t)(end - c->in) + 4, body = 0;
+    for (const char *line = c->in; line < end; line = (const char *)memchr(line, '\n', (size_t)(end + 2 - line)) + 1) {
+        if (!strncasecmp(line, "content-length:", 15)) body = strtoul(line + 15, NULL, 10);
+        if (!strncasecmp(line, "transfer-encoding:", 18)) {
+            const char *last = memmem(end, c->in_len - (size_t)(end - c->in), "\r\n0\r\n\r\n", 7);
+            return last ? (size_t)(last - c->in) + 7 : 0;
+        }
+    }
+    return c->in_len >= head + body ? head + body : 0;
+}
+
+static int receive(Connection *c) {
+    ssize_t n = recv(c->fd, c->in + c->in_len, REQUEST_MAX - c->in_len, 0);
+    if (n < 0) return errno == EAGAIN;
+    if (n == 0 || c->in_len + (size_t)n == REQUEST_MAX) return 0;
+    c->in_len += (size_t)n;
+    size_t size = request_size(c);
+    if (!size) return 1;
+    int post = c->in[0] == 'P';
+    c->in_len -= size;
+    memmove(c->in, c->in + size, c->in_len);
+    if (!post) return push(c, MODELS, sizeof MODELS - 1);
+    c->sent = 0;
+    c->number = ++streams_started;
+    c->due = now_ns();
+    return send_next(c);
+}
+
+static void welcome(int listener) {
+    for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        Connection *c = calloc(1, sizeof *c);
+        c->fd = fd;
+        c->heap_at = -1;
+        c->in = malloc(REQUEST_MAX);
+        watch(c, EPOLLIN | EPOLLRDHUP, EPOLL_CTL_ADD);
+    }
+}
+
+static int listen_on(int port) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4096)) {
+        perror("mock_upstream: listen");
+        exit(1);
+    }
+    return fd;
+}
+
+static void on_event(struct epoll_event *event) {
+    Connection *c = event->data.ptr;
+    int alive = !(event->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP));
+    if (alive && event->events & EPOLLIN) alive = receive(c);
+    if (alive && event->events & EPOLLOUT) alive = flush(c);
+    if (!alive) drop(c);
+}
+
+int main(int argc, char **argv) {
+    int port = 0;
+    double rate = 50;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (!strcmp(argv[i], "--port")) port = atoi(argv[i + 1]);
+        if (!strcmp(argv[i], "--rate")) rate = atof(argv[i + 1]);
+        if (!strcmp(argv[i], "--chunks")) chunks_per_stream = (unsigned)atoi(argv[i + 1]);
+    }
+    interval_ns = (uint64_t)(1e9 / rate);
+    signal(SIGPIPE, SIG_IGN);
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    int listener = listen_on(port), clock_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &listener}, events[256];
+    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event);
+    event.data.ptr = &clock_fd;
+    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, clock_fd, &event);
+    puts("ready");
+    fflush(stdout);
+    for (uint64_t armed = 0;;) {
+        if (timer_count && timers[0]->due != armed) {
+            armed = timers[0]->due;
+            struct itimerspec at = {.it_value = {(time_t)(armed / 1000000000u), (long)(armed % 1000000000u)}};
+            timerfd_settime(clock_fd, TFD_TIMER_ABSTIME, &at, NULL);
+        }
+        int count = epoll_wait(epoll_fd, events, 256, -1);
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr == &listener) welcome(listener);
+            else if (events[i].data.ptr != &clock_fd) on_event(&events[i]);
+            else if (read(clock_fd, &(uint64_t){0}, 8) < 0 && errno != EAGAIN) return 1;
+        }
+        for (uint64_t now = now_ns(); timer_count && timers[0]->due <= now;) {
+            Connection *c = timers[0];
+            if (!send_next(c)) drop(c);
+        }
+    }
+}

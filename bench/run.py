@@ -1,0 +1,142 @@
+"""Measures Headrace beside nginx on one core, and writes docs/benchmark.md and the README's section.
+
+``make bench`` runs it. The mock upstream and the load (C, compiled on the spot) share one core, the relay has another
+to itself. In each round every relay meets every scenario; figures are medians over the rounds, with their range.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import relays
+import report
+
+ROOT = Path(__file__).parent.parent
+RELAYS: dict[str, Callable[[relays.Relay, Path], AbstractContextManager[relays.Relay]]] = {
+    "direct": relays.direct,
+    "nginx": relays.nginx,
+    "headrace": relays.headrace,
+}
+BODY = json.dumps(
+    {
+        "model": "bench",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "messages": [{"role": "user", "content": "Say something long."}],
+    }
+)
+
+
+@dataclass(frozen=True)
+class Steady:
+    """Streams that run side by side: CPU and latency are read while all of them flow."""
+
+    streams: int
+    rate: int
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.streams} x {self.rate}/s"
+
+    @property
+    def chunks(self) -> int:
+        return int(self.rate * self.seconds)
+
+    def options(self) -> list[str]:
+        ramp = 1.0
+        window = {"--ramp": ramp, "--from": ramp + 1, "--to": self.seconds - 0.5, "--limit": self.seconds * 2 + 10}
+        return [text for item in window.items() for text in map(str, item)]
+
+
+@dataclass(frozen=True)
+class FirstByte:
+    """Short streams again and again over kept-alive connections: the time from question to first token."""
+
+    streams: int
+    repeat: int
+    rate: int = 50
+    chunks: int = 10
+
+    @property
+    def name(self) -> str:
+        return f"first byte at {self.streams}"
+
+    def options(self) -> list[str]:
+        return ["--repeat", str(self.repeat), "--ramp", "0.5", "--limit", str(self.repeat * 0.5 + 20)]
+
+
+Scenario = Steady | FirstByte
+
+
+def scenarios(*, quick: bool) -> list[Scenario]:
+    seconds = 5.0 if quick else 10.0
+    repeat = 10 if quick else 30
+    return [
+        Steady(200, 50, seconds),
+        Steady(500, 50, seconds),
+        Steady(1000, 50, seconds),
+        FirstByte(1, repeat),
+        FirstByte(50, repeat),
+    ]
+
+
+def measure(scenario: Scenario, relay: str, programs: dict[str, Path]) -> report.Sample:
+    """One run: everything is started for it and ended after it."""
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
+        folder = Path(name)
+        mock = relays.mock_upstream(programs["mock_upstream"], rate=scenario.rate, chunks=scenario.chunks)
+        with mock as upstream, RELAYS[relay](upstream, folder) as target:
+            command = [
+                *("taskset", "-c", str(relays.cores()[1]), str(programs["load"])),
+                *("--port", str(target.port), "--path", relays.CHAT, "--body", BODY),
+                *("--streams", str(scenario.streams), "--chunks", str(scenario.chunks)),
+                *("--core", str(relays.cores()[0])),
+                *(text for pid in target.pids for text in ("--pid", str(pid))),
+                *scenario.options(),
+            ]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+    if done.stderr:
+        print(done.stderr.strip(), file=sys.stderr)
+    return report.Sample.of(json.loads(done.stdout))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one short round; prints, writes nothing")
+    parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (5; with --quick 1)")
+    parser.add_argument("--relays", nargs="+", choices=RELAYS, default=list(RELAYS), help="measure these only")
+    parser.add_argument("--streams", nargs="+", type=int, help="only the scenarios with these numbers of streams")
+    parser.add_argument("--no-write", action="store_true", help="print, write nothing")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    if len(os.sched_getaffinity(0)) < 2:
+        print("There is one core only: relay and load share it, and the figures mean little.", file=sys.stderr)
+    chosen = [s for s in scenarios(quick=options.quick) if not options.streams or s.streams in options.streams]
+    results = report.Results(rate_of={s.name: s.streams * s.rate for s in chosen if isinstance(s, Steady)})
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
+        programs = {name: relays.compiled(name, Path(folder)) for name in ("mock_upstream", "load")}
+        for number in range(options.rounds or (1 if options.quick else 5)):
+            for scenario in chosen:
+                for relay in options.relays:
+                    sample = measure(scenario, relay, programs)
+                    results.add(scenario.name, relay, sample)
+                    print(f"round {number + 1}, {scenario.name}, {relay}: {sample.line()}", file=sys.stderr)
+    page = report.page(results)
+    print(page)
+    if not (options.quick or options.no_write) and set(options.relays) == set(RELAYS):
+        report.write(ROOT, page, report.summary(results))
+
+
+if __name__ == "__main__":
+    main()
