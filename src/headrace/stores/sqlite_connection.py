@@ -92,3 +92,16 @@ def immediate(connection: apsw.Connection) -> Iterator[None]:
         # A full disk may have rolled back already; what is still open must not leak into the next transaction.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def checkpoint(connection: apsw.Connection, *, truncate: bool) -> bool:
+    """Move the WAL into the file, as far as nobody reads it; with ``truncate`` wait for them and empty it.
+
+    Whether it did all of that. Raises apsw.Error for anything but a lock.
+    """
+    mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
+    try:
+        frames, moved = connection.wal_checkpoint(mode=mode)
+    except apsw.BusyError:
+        return False
+    return bool(frames == moved)

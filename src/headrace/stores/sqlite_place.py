@@ -113,7 +113,7 @@ class Place:
         self.lock = found.lock
         self._writer = found.writer
         self.commit = GroupCommit(found.writer, self.own, threaded=durability == "power", now=clock.time)
-        self.upkeep = Upkeep(found.own.path, durability, found.own, self.commit, vfs)
+        self.upkeep = Upkeep(found.own.path, durability, found.own, self.commit, found.shared, vfs)
         self.on_signal: Callable[[Signal], None] = lambda _: None
         self._heard = 0
         self._loop = asyncio.get_running_loop()

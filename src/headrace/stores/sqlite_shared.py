@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import apsw
 
 from headrace.core.log import Bound, Name
-from headrace.stores.sqlite_connection import Durability, connect, immediate, ready, store_errors
+from headrace.stores.sqlite_connection import Durability, checkpoint, connect, immediate, ready, store_errors
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -167,13 +167,13 @@ class Shared:
         with store_errors():
             result = call()
             if self._pages > _WAL_PAGES:
-                self._writer.pragma("wal_checkpoint(passive)")
+                checkpoint(self._writer, truncate=False)
                 self._pages = 0
             return result
 
     async def checkpoint(self) -> None:
         """Move the WAL into the file and overwrite what was deleted there."""
-        await self._run(lambda: self._writer.pragma("wal_checkpoint(truncate)"))
+        await self._run(lambda: checkpoint(self._writer, truncate=True))
 
     async def close(self) -> None:
         """Let go of the file."""

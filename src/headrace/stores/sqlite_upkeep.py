@@ -1,15 +1,16 @@
 """What a worker does for its log file off the hot path: compaction, sweeping, checkpoints."""
 
 import asyncio
-from collections.abc import Sequence
+from array import array
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from headrace.errors import StoreCorrupt, StoreError
 from headrace.model.record import Record
 from headrace.stores.sqlite_commit import GroupCommit, Transaction
-from headrace.stores.sqlite_connection import Durability, connect, store_errors
+from headrace.stores.sqlite_connection import Durability, checkpoint, connect, store_errors
 from headrace.stores.sqlite_file import Reader
+from headrace.stores.sqlite_shared import Shared
 from headrace.stores.sqlite_view import View
 from headrace.stores.tail import Tail
 
@@ -20,23 +21,26 @@ SEGMENT_BYTES = 64 * 1024
 #: Segments that are written in one transaction, and rows that are swept in one: under a millisecond each.
 SEGMENTS = 4
 SWEEP = 400
+#: Rows that are read at a time, in a thread.
+GATHER = 1_000
 #: Pages of WAL after which it is checkpointed (4 MiB), and after which commits are held until it is empty (64 MiB).
 CHECKPOINT_PAGES = 1_000
 RESET_PAGES = 16_000
 
 
-def gather(reader: Reader, stream: int, rows: Sequence[int]) -> list[list[Record]]:
+def gather(reader: Reader, stream: int, rows: "array[int]") -> list[list[Record]]:
     """A closed stream's records in pieces of about the size of a segment. Raises StoreCorrupt where one is missing."""
     segments: list[list[Record]] = []
     size = SEGMENT_BYTES
-    next_record = 1
-    with store_errors():
-        for row in rows:
-            found = reader.chunk(row)
-            if found is None or found[0] != next_record:
+    following = 1
+    for place in range(0, len(rows), GATHER):
+        with store_errors():
+            parts = reader.chunks(rows[place : place + GATHER])
+        for first, records in parts:
+            if first != following:
                 raise StoreCorrupt(f"A record of stream {stream} is missing.")
-            next_record += len(found[1])
-            for record in found[1]:
+            following += len(records)
+            for record in records:
                 if size >= SEGMENT_BYTES:
                     segments.append([])
                     size = 0
@@ -48,13 +52,17 @@ def gather(reader: Reader, stream: int, rows: Sequence[int]) -> list[list[Record
 class Upkeep:
     """One worker's housekeeping. Each step can be called by itself; :meth:`run` calls them every second."""
 
-    def __init__(self, path: Path, durability: Durability, view: View, commit: GroupCommit, vfs: str = "") -> None:
+    def __init__(
+        self, path: Path, durability: Durability, view: View, commit: GroupCommit, shared: Shared, vfs: str = ""
+    ) -> None:
         self._view = view
         self._commit = commit
+        self._shared = shared
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="headrace-upkeep")
         self._reader = Reader(path, durability, vfs)
         self._db = connect(path, durability, busy_ms=50, vfs=vfs)
         self._broken: set[int] = set()
+        self._compacting = asyncio.Lock()
         #: Rows to be deleted.
         self.garbage: list[int] = view.strays
         #: Something was deleted that must not be found in the files any more.
@@ -74,53 +82,55 @@ class Upkeep:
         await self.compact()
         await self.sweep()
         if self.purge or self._commit.wal_pages > RESET_PAGES:
-            self.purge = False
+            purge, self.purge = self.purge, False
             await self.checkpoint(reset=True)
+            if purge:
+                await self._shared.checkpoint()
         elif self._commit.wal_pages > CHECKPOINT_PAGES:
             await self.checkpoint()
 
     async def compact(self) -> None:
         """Move closed streams into segments."""
-        for tail in [t for t in self._view.live.values() if t.outcome is not None and t.number not in self._broken]:
-            try:
-                await self._compact(tail)
-            except StoreCorrupt:
-                # It stays as it is, and its readers are told; the others need not wait for it.
-                self._broken.add(tail.number)
+        async with self._compacting:
+            closed = [tail for tail in self._view.live.values() if tail.outcome is not None]
+            for tail in closed:
+                if tail.number not in self._broken:
+                    try:
+                        await self._compact(tail)
+                    except StoreCorrupt:
+                        # It stays as it is, and its readers are told; the others need not wait for it.
+                        self._broken.add(tail.number)
 
     async def _compact(self, tail: Tail) -> None:
         loop = asyncio.get_running_loop()
-        rows = [*tail.all_rows()]
+        rows = tail.all_rows()[:]
         segments = await loop.run_in_executor(self._threads, gather, self._reader, tail.number, rows)
         if sum(map(len, segments)) != tail.tail and not tail.gone:
             raise StoreCorrupt(f"A record of stream {tail.number} is missing.")
 
-        def begin(txn: Transaction) -> None:
-            txn.writer.unsegment(tail.number)
-
-        await self._commit.change(begin)
         first = 1
-        for place in range(0, len(segments), SEGMENTS):
-            part, start = segments[place : place + SEGMENTS], first
+        for place in range(0, max(1, len(segments)), SEGMENTS):
+            part = segments[place : place + SEGMENTS]
+            await self._move(tail, first, part, rows, done=place + SEGMENTS >= len(segments))
             first += sum(map(len, part))
 
-            def move(txn: Transaction, start: int = start, part: list[list[Record]] = part) -> None:
-                if not tail.gone and tail not in txn.buried:
-                    txn.writer.segment(tail.number, start, part)
-
-            await self._commit.change(move)
-
-        def finish(txn: Transaction) -> None:
-            if not tail.gone and tail not in txn.buried:
+    async def _move(self, tail: Tail, first: int, part: list[list[Record]], rows: "array[int]", *, done: bool) -> None:
+        def write(txn: Transaction) -> None:
+            if tail.gone or tail in txn.buried:
+                return
+            if first == 1:
+                txn.writer.unsegment(tail.number)
+            txn.writer.segment(tail.number, first, part)
+            if done:
                 txn.writer.compacted(tail.number)
 
         def leave() -> None:
-            if not tail.gone:
+            if done and not tail.gone:
                 tail.compact = True
                 self._view.remove(tail)
                 self.garbage.extend(rows)
 
-        await self._commit.change(finish, leave)
+        await self._commit.change(write, leave)
 
     async def sweep(self) -> None:
         """Delete rows that are no longer needed, page after page."""
@@ -144,17 +154,19 @@ class Upkeep:
         grow for ever without that. The hold is short: most has been moved before it begins.
         """
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, self._checkpoint, "passive")
+        await loop.run_in_executor(self._threads, self._checkpoint, False)
         if reset:
             await self._commit.hold()
             try:
-                await loop.run_in_executor(self._threads, self._checkpoint, "truncate")
+                done = await loop.run_in_executor(self._threads, self._checkpoint, True)
+                self.purge = self.purge or not done
+                self._commit.wal_pages = 0 if done else self._commit.wal_pages
             finally:
                 self._commit.release()
 
-    def _checkpoint(self, mode: str) -> None:
+    def _checkpoint(self, truncate: bool) -> bool:
         with store_errors():
-            self._db.pragma(f"wal_checkpoint({mode})")
+            return checkpoint(self._db, truncate=truncate)
 
     def close(self) -> None:
         """Let go of the file; waits for the step under way."""

@@ -6,6 +6,7 @@ question for all streams finds the rows above the last one seen.
 
 import asyncio
 import time
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +18,8 @@ from headrace.stores.sqlite_connection import Durability, store_errors
 from headrace.stores.sqlite_file import Reader, Row
 from headrace.stores.tail import Tail, clip, payload
 
-#: Rows that one read takes from the hot part: 5 us each, so about a millisecond of the event loop.
-READ_ROWS = 256
+#: Rows that one read takes from the hot part: 1.5 us each with decoding, so under a millisecond of the event loop.
+READ_ROWS = 512
 #: A view that was not refreshed for so many seconds may be far behind, and catches up in a thread.
 FAR_BEHIND = 1.0
 
@@ -86,9 +87,8 @@ class View:
                 continue
             tail.grow(number, last, size)
             if tail.wakes:
-                found = self.reader.chunk(number)
-                if found is not None:
-                    tail.remember(first, found[1], payload(found[1]))
+                for _, records in self.reader.chunks(array("q", (number,))):
+                    tail.remember(first, records, payload(records))
                 woken.add(tail)
         if places:
             self._seen_row = places[-1][0]
@@ -176,16 +176,16 @@ class View:
         gathered: list[Record] = []
         size = 0
         with store_errors():
-            for number in tail.rows_above(after, READ_ROWS):
-                found = self.reader.chunk(number)
-                if found is None:
-                    break
-                start = after + len(gathered) + 1 - found[0]
-                part = found[1][start:] if start else found[1]
-                gathered.extend(part)
-                size += payload(part)
-                if size > max_bytes:
-                    break
+            parts = self.reader.chunks(tail.rows_above(after, READ_ROWS))
+        for first, records in parts:
+            start = after + len(gathered) + 1 - first
+            if start < 0:
+                break
+            part = records[start:] if start else records
+            gathered.extend(part)
+            size += payload(part)
+            if size > max_bytes:
+                break
         # Another worker may have compacted the stream since this view was refreshed.
         return clip(gathered, 0, max_bytes) if gathered else self._segments(tail.number, after, tail.tail, max_bytes)
 

@@ -11,7 +11,7 @@ from headrace.errors import StoreCorrupt, StoreError
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
 from headrace.model.request import Meta
-from headrace.stores.sqlite_connection import Durability, connect, immediate, ready
+from headrace.stores.sqlite_connection import Durability, checkpoint, connect, immediate, ready
 from headrace.stores.sqlite_file import SCHEMA, SCHEMA_VERSION, pack, seal
 
 #: Serial numbers per opening of a file; the opening's own number stands above them.
@@ -182,5 +182,5 @@ class Writer:
         if clean:
             with immediate(self.db):
                 self._state({"clean": 1})
-            self.db.pragma("wal_checkpoint(truncate)")
+            checkpoint(self.db, truncate=True)
         self.db.close()

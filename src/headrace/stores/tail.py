@@ -113,12 +113,12 @@ class Tail:
                 break
         return clip(gathered, start, max_bytes)
 
-    def rows_above(self, after: int, limit: int) -> Sequence[int]:
+    def rows_above(self, after: int, limit: int) -> "array[int]":
         """Where the records above ``after`` are: at most ``limit`` rows."""
         place = bisect_right(self._lasts, after)
         return self._rows[place : place + limit]
 
-    def all_rows(self) -> Sequence[int]:
+    def all_rows(self) -> "array[int]":
         """Where all of it is."""
         return self._rows
 
