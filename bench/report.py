@@ -24,12 +24,12 @@ One core relays; another holds the upstream and the readers (C, one thread each,
 The upstream sends chat-completion chunks of about 230 bytes.
 Each stream has a phase of its own, so chunks come one by one.
 
-- Headrace runs with one worker and its SQLite store (`durability = "process"`): it commits every chunk before sending it.
+- Headrace runs with one worker and its SQLite store (`durability = "process"`): commit, then send.
 - nginx runs with one worker, `proxy_buffering off` and kept-alive connections to the upstream.
 - *direct* is no relay at all: what the instrument itself adds. On two cores it nears its own end at 1,000 × 50.
 - *CPU per chunk* is the CPU time of all the relay's processes in the steady window over the chunks that came in it.
 - *p50* and *p99* are latencies, from the upstream's send to the reader's receive.
-- *Not whole* counts the streams, over all rounds, that did not get each chunk once, in order, and `[DONE]` and a clean end.
+- *Not whole* counts the streams, over all rounds, that lacked a chunk, their order, `[DONE]` or a clean end.
 """
 
 
@@ -69,7 +69,8 @@ class Sample:
     def line(self) -> str:
         return (
             f"{self.cpu:.1f} us CPU/chunk, core {self.core:.0%} (+{self.others:.0%} others), "
-            f"{self.carried:,.0f} chunks/s, latency {self.p50:.2f}/{self.p99:.2f} ms, first {self.first50:.2f}/{self.first99:.2f} ms, "
+            f"{self.carried:,.0f} chunks/s, latency {self.p50:.2f}/{self.p99:.2f} ms, "
+            f"first {self.first50:.2f}/{self.first99:.2f} ms, "
             f"{self.completed} streams whole, {self.lost} not"
         )
 

@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"core", "wire"}),
     frozenset({"stores", "upstreams", "records"}),
     frozenset({"faces", "web", "client", "fastapi", "testing"}),
-    frozenset({"app", "cli", "observe", "__main__"}),
+    frozenset({"__main__", "app", "cli", "observe", "parts", "server", "supervisor", "upkeep"}),
 )
 #: Layers whose members never import each other.
 STRANGERS = (LAYERS[3], LAYERS[4])
