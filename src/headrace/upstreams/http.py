@@ -93,7 +93,9 @@ class Exchange:
         #: All of the body was read.
         self.ended = False
         self._response = response
-        self._inflate = inflater(self.headers.get("content-encoding", ""))
+        self._inflate = inflater(self.headers.pop("content-encoding", ""))
+        if self._inflate is not None:
+            self.headers.pop("content-length", None)
 
     async def read_some(self) -> bytes:
         """The bytes that have come, after a wait for the first of them; empty at the body's clean end, and then always.
@@ -151,10 +153,17 @@ class Exchange:
             _reset(connection.transport)
         self._response.close()
 
-    def release(self) -> None:
-        """Give the connection back for other requests if the body was read to its end, else abort. Idempotent."""
-        if self._response.content.at_eof():
+    def release(self, patience: float = 0.0) -> None:
+        """Give the connection back for other requests if the body has come to its end, else abort. Idempotent.
+
+        ``patience`` is in seconds: an answer whose own end has been read mostly lacks nothing but the zero chunk.
+        """
+        if self._response.content.is_eof():
             self._response.release()
+        elif patience > 0.0 and not self._response.closed:
+            # At its end the body gives the connection back by itself; until then nothing more is taken in than the
+            # buffer holds.
+            asyncio.get_running_loop().call_later(patience, self.abort)
         else:
             self.abort()
 

@@ -1,0 +1,145 @@
+"""Which upstream serves which model name.
+
+A name is looked up in this order; the first that knows it wins:
+
+1. the ``[models]`` table: a name of ours to one or more targets, tried in their order;
+2. ``upstream/model``: one upstream by its name, with whatever model name follows;
+3. the models that an upstream was configured with, or has told when it was asked (:meth:`Table.models`);
+4. the demo's own names;
+5. the only real upstream that tells no models by configuration: it may know a name that it has not told (yet).
+
+A name of the demo (``demo``, ``demo/…``) is never sent to a real upstream by rule 5.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from headrace.core.routing import ModelCard, Target, Upstream
+from headrace.errors import ConfigError, ModelNotFound
+from headrace.upstreams.demo import MODELS as DEMO_MODELS
+from headrace.upstreams.demo import Demo
+
+#: Names that an error lists at most, and characters of the name that was asked for.
+LISTED = 20
+SHOWN = 80
+
+
+@runtime_checkable
+class Knowing(Protocol):
+    """An ability of upstreams: tell model names without asking anybody."""
+
+    configured: Sequence[str]
+
+    def known(self) -> Sequence[str]:
+        """The names configured, else those told last."""
+
+
+class Table:
+    """:class:`~headrace.core.routing.Routes` over upstreams in the order of the configuration.
+
+    ``aliases`` is the ``[models]`` table; a target in it is any name that the other rules find, mostly
+    ``upstream/model``. ``default`` is the configured default model, then ``azure_model`` is asked. Raises ConfigError
+    for two upstreams of one name, and for an alias or a default that leads nowhere.
+    """
+
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        *,
+        aliases: Mapping[str, Sequence[str]] | None = None,
+        default: str = "",
+        azure_model: str = "",
+    ) -> None:
+        self._upstreams = {upstream.name: upstream for upstream in upstreams}
+        if len(self._upstreams) != len(upstreams):
+            raise ConfigError("Two upstreams have the same name.")
+        self._demo = next((upstream for upstream in upstreams if isinstance(upstream, Demo)), None)
+        self._real = [upstream for upstream in upstreams if upstream is not self._demo]
+        self._aliases = {alias: self._targets_of(alias, names) for alias, names in (aliases or {}).items()}
+        self._default = default or azure_model
+        if self._default and self._find(self._default) is None:
+            raise ConfigError(f"No upstream has the default model {self._default!r}.")
+
+    def targets(self, model: str) -> Sequence[Target]:
+        """The upstreams to try, in order. Raises ModelNotFound, which lists what there is."""
+        found = self._find(model)
+        if found is None:
+            asked = "".join(char for char in model[:SHOWN] if char.isprintable())
+            raise ModelNotFound(f"There is no model {asked!r} here. {self._offer()}", param="model")
+        return found
+
+    async def models(self) -> Sequence[ModelCard]:
+        """Everything that can be asked for by name: aliases first, then each upstream's, each name once."""
+        cards = {alias: ModelCard(id=alias, owned_by=found[0].upstream.name) for alias, found in self._aliases.items()}
+        for upstream in [*self._real, *([self._demo] if self._demo else [])]:
+            for card in await upstream.models():
+                cards.setdefault(card.id, card)
+        return list(cards.values())
+
+    def default(self) -> str:
+        """The configured default, else AZURE_OPENAI_MODEL, else the first real upstream's first model, else demo.
+
+        Raises ModelNotFound where there is nothing at all.
+        """
+        if self._default:
+            return self._default
+        for upstream in self._real:
+            if known := _known(upstream):
+                return known[0]
+        if self._demo is not None:
+            return DEMO_MODELS[0]
+        raise ModelNotFound(f"Name a model. {self._offer()}", param="model")
+
+    def names(self) -> Sequence[str]:
+        """The names that are known now, without asking anybody."""
+        names = [*self._aliases, *(name for upstream in self._real for name in _known(upstream))]
+        return list(dict.fromkeys([*names, *(DEMO_MODELS if self._demo else ())]))
+
+    def _find(self, model: str) -> Sequence[Target] | None:
+        return self._aliases.get(model) or self._direct(model)
+
+    def _direct(self, model: str) -> Sequence[Target] | None:
+        """The rules below the table. A demo name comes before a prefix, for both have a slash."""
+        if self._demo is not None and model in DEMO_MODELS:
+            return [Target(self._demo, model)]
+        prefix, slash, rest = model.partition("/")
+        upstream = self._upstreams.get(prefix)
+        if slash and rest and upstream is not None and upstream is not self._demo:
+            return [Target(upstream, rest)]
+        for upstream in self._real:
+            if model in _known(upstream):
+                return [Target(upstream, model)]
+        if len(self._real) == 1 and model and not _is_demo(model) and _is_open(self._real[0]):
+            return [Target(self._real[0], model)]
+        return None
+
+    def _targets_of(self, alias: str, names: Sequence[str]) -> Sequence[Target]:
+        targets: list[Target] = []
+        for name in names:
+            found = self._direct(name)
+            if found is None:
+                raise ConfigError(f"The model {alias!r} leads to {name!r}, which no upstream has.")
+            targets += found
+        if not targets:
+            raise ConfigError(f"The model {alias!r} leads nowhere.")
+        return targets
+
+    def _offer(self) -> str:
+        names = self.names()
+        if not names:
+            return "No model is known yet."
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        return f"There are: {', '.join(names[:LISTED])}{more}."
+
+
+def _known(upstream: Upstream) -> Sequence[str]:
+    return upstream.known() if isinstance(upstream, Knowing) else ()
+
+
+def _is_open(upstream: Upstream) -> bool:
+    """Whether an upstream may have models that nobody has told of."""
+    return not (isinstance(upstream, Knowing) and upstream.configured)
+
+
+def _is_demo(model: str) -> bool:
+    return model == "demo" or model.startswith("demo/")
