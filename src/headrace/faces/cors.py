@@ -1,0 +1,54 @@
+"""CORS: what web pages of other origins may do, in response headers (Fetch, section 3.3)."""
+
+from collections.abc import Mapping
+
+from headrace.config import Cors
+
+_METHODS = b"GET, HEAD, POST, PUT, DELETE"
+_ALLOWED = b"Authorization, Content-Type, Last-Event-ID, Idempotency-Key, Headrace-On-Leave, If-None-Match"
+_EXPOSED = b"Headrace-Stream-Id, Location, x-request-id"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class CorsPolicy:
+    """Which origins are allowed. ``null`` (a sandbox, a file) never is: it is everybody's and nobody's."""
+
+    def __init__(self, cors: Cors) -> None:
+        self._any = "*" in cors.origins
+        self._origins = frozenset(cors.origins) - {"*"}
+        self._credentials = cors.credentials
+        self._max_age = cors.max_age
+
+    def allows(self, origin: str) -> bool:
+        """Whether a page of this origin may ask."""
+        return origin.lower() in self._origins or (self._any and origin not in ("", "null"))
+
+    def is_preflight(self, method: str, headers: Mapping[bytes, list[bytes]]) -> bool:
+        """Whether a browser asks for leave to ask."""
+        return method == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers
+
+    def headers(self, origin: str) -> Headers:
+        """What every response to a request from ``origin`` carries, errors and preflights too."""
+        if self._any:
+            return [] if not self.allows(origin) else [(b"access-control-allow-origin", b"*"), *self._exposed()]
+        if not self._origins:
+            return []
+        vary = (b"vary", b"Origin")
+        if not self.allows(origin):
+            return [vary]
+        return [vary, (b"access-control-allow-origin", origin.encode("latin-1")), *self._exposed()]
+
+    def preflight(self) -> Headers:
+        """What the answer to an allowed preflight carries beyond that."""
+        return [
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", _ALLOWED),
+            (b"access-control-max-age", str(self._max_age).encode()),
+        ]
+
+    def _exposed(self) -> Headers:
+        exposed = [(b"access-control-expose-headers", _EXPOSED)]
+        if self._credentials:
+            exposed.append((b"access-control-allow-credentials", b"true"))
+        return exposed
