@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from headrace.core.log import Head
 from headrace.core.rendering import View
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
-from headrace.model.request import Meta
 
 
 def frame(record: Record, cursor: str) -> bytes:
@@ -18,7 +18,7 @@ class Verbatim:
 
     stateless = True
 
-    def __init__(self, _: Meta) -> None:
+    def __init__(self, _: Head) -> None:
         self.format = ""
 
     def start(self) -> Sequence[Record]:
@@ -39,8 +39,8 @@ class Counting:
 
     stateless = False
 
-    def __init__(self, meta: Meta) -> None:
-        self.model = meta.model
+    def __init__(self, head: Head) -> None:
+        self.model = head.meta.model
         self.seen = 0
 
     def start(self) -> Sequence[Record]:

@@ -69,7 +69,7 @@ class Reader:
                 await rendering.wait()
                 if rendering.pings != self._pings:
                     self._pings = rendering.pings
-                    if self._step >= rendering.next:
+                    if self._step >= rendering.next and self._view.ping:
                         return self._view.ping
                 continue
             if data:

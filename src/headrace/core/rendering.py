@@ -15,7 +15,6 @@ from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import HeadraceError
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
-from headrace.model.request import Meta
 
 #: What one read of the log, and one send to a client, brings at the most (bytes, about).
 PIECE = 65536
@@ -47,7 +46,7 @@ class View(NamedTuple):
     """How a face shows streams. Readers with views of the same ``name`` share a rendering."""
 
     name: str
-    fold: Callable[[Meta], Fold]
+    fold: Callable[[Head], Fold]
     #: Writes a frame with the cursor that a client has reached when it has read it.
     frame: Callable[[Record, str], bytes]
     #: Written before a cursor where the URL does not name the stream.
@@ -66,7 +65,7 @@ class Renderer:
         """
         self._view = view
         self._seen = seen
-        self._fold = view.fold(head.meta)
+        self._fold = view.fold(head)
         self._opened = bool(head.format)
         if head.format:
             self._fold.open(head.format)

@@ -1,7 +1,7 @@
 """The upstream port, and which upstreams are tried for a model."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import AsyncIterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -52,6 +52,34 @@ class Answer(Protocol):
 
     def close(self) -> None:
         """Close the connection at once, so that the model stops. Idempotent; after a full read it may be reused."""
+
+
+class Forwarded(Protocol):
+    """An upstream's response to a call that is passed through. ``headers`` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def read_some(self) -> bytes:
+        """The next bytes of its body; nothing at its end. Raises UpstreamError."""
+
+    def release(self) -> None:
+        """Let the connection go: for others where the body has been read, else closed."""
+
+
+@runtime_checkable
+class Forwarding(Protocol):
+    """An ability of an upstream: pass other calls through."""
+
+    async def forward(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterable[bytes] | None = None,
+    ) -> Forwarded:
+        """Send a call and wait for the head of its response. Raises NotFound for a path that leads elsewhere."""
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):

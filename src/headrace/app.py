@@ -1,0 +1,112 @@
+"""The app: faces on routes, errors in each client's words, and the service behind them.
+
+``uvicorn headrace.app:app`` serves it with the settings of the environment; ``headrace serve`` makes its own.
+"""
+
+import logging
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headrace import __version__
+from headrace.config import Settings, load
+from headrace.errors import HeadraceError, NotFound, RequestError
+from headrace.faces import chat_completions, failures, health, models, passthrough, simple_chat, streams, ticketing
+from headrace.faces.guard import Guard
+from headrace.parts import Parts
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = """\
+Every response is a **durable stream**: leave it, rejoin it, share it, stop it, replay it.
+
+A stream has an id (`Headrace-Stream-Id` of every streaming reply). Wherever a route takes an id, it also takes the
+stream's other names: the `chatcmpl-…` that the client saw, or its `Idempotency-Key`.
+"""
+
+
+class Edge:
+    """The outermost layer: what nobody foresaw becomes a 500 without a word of the exception's own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:  # noqa: BLE001 - the edge: nothing may leave here, least of all an exception's text
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            logger.error("unexpected %s in %s:%s", type(error).__name__, where.name, where.lineno)  # noqa: TRY400
+            if not begun:
+                await failures.of_error(HeadraceError(), scope["path"])(scope, receive, send)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Make the app for some settings. Nothing is opened before its lifespan begins."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Parts(settings) as parts:
+            app.state.service = parts.service
+            yield
+
+    app = FastAPI(
+        title="Headrace",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        license_info={"name": "Apache-2.0"},
+    )
+    for face in (chat_completions, simple_chat, streams, ticketing, models, health, passthrough):
+        app.include_router(face.router)
+    app.add_exception_handler(HeadraceError, failures.on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_middleware(Guard, settings=settings, render=failures.render)
+    app.add_middleware(Edge)
+    return app
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    """A parameter that FastAPI has refused, as an error of ours that names it."""
+    problem = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": ("request",), "msg": ""}
+    name = str(problem["loc"][-1])
+    refused = RequestError(f"The parameter '{name}' is not valid: {problem['msg']}.", param=name)
+    return failures.of_error(refused, request.scope["path"])
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """What the router refuses: no such path, or not this method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    refused: HeadraceError = NotFound("There is no such route.") if status == 404 else RequestError()
+    reply = failures.of_error(refused, request.scope["path"])
+    reply.status_code = status
+    if isinstance(error, HTTPException) and error.headers:
+        reply.headers.update(error.headers)
+    return reply
+
+
+def __getattr__(name: str) -> FastAPI:
+    """Make ``app`` when a server asks for it, so that importing this module opens and reads nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    made = create_app(load())
+    globals()["app"] = made
+    return made

@@ -1,0 +1,118 @@
+"""The command line: ``headrace serve`` and ``headrace check``."""
+
+import logging
+import os
+import socket
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from headrace import __version__
+from headrace.config import Settings, environment, load, warnings
+from headrace.errors import ConfigError
+from headrace.server import bind, run
+from headrace.supervisor import SOCKETS, Supervisor
+
+#: Exit status where the configuration cannot work, as for uvicorn's start-up failures.
+BAD_CONFIG = 3
+
+app = typer.Typer(
+    name="headrace",
+    help="A streaming server for LLM apps: every response is a durable stream.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[str | None, typer.Option(help="The configuration file; else ./headrace.toml where there is one.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(*, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Make every LLM response a durable stream that can be left, rejoined, shared, stopped and replayed."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    *,
+    config: Config = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on; beyond loopback a key is needed.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 takes any that is free.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
+    data: Annotated[str | None, typer.Option(help="The data folder, or memory:")] = None,
+) -> None:
+    """Start the server. SIGTERM lets running answers finish (up to server.drain seconds) and exits with 0."""
+    flags = {"host": host, "port": port, "workers": workers, "data": data}
+    settings = _load(config, flags)
+    _log()
+    try:
+        sockets = bind(settings.server)
+    except ConfigError as error:
+        _refuse(error)
+    address = _address(settings, sockets)
+    if settings.server.workers == 1:
+        run(settings, sockets, lambda: _announce(settings, address))
+        return
+    for listening in sockets:
+        listening.set_inheritable(True)
+    variables = environment(flags) | ({"HEADRACE_CONFIG": config} if config else {})
+    _announce(settings, address)
+    raise typer.Exit(Supervisor(settings.server.workers, sockets, variables).run())
+
+
+@app.command(hidden=True)
+def worker() -> None:
+    """Serve on sockets that a supervisor has opened."""
+    settings = _load(None, {})
+    _log()
+    sockets = [socket.socket(fileno=int(number)) for number in os.environ[SOCKETS].split(",")]
+    run(settings, sockets, lambda: None)
+
+
+@app.command()
+def check(*, config: Config = None) -> None:
+    """Validate the configuration and say exactly what is wrong with it."""
+    settings = _load(config, {})
+    for warning in warnings(settings):
+        print(f"warning: {warning}")
+    print("The configuration is fine.")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _load(config: str | None, flags: dict[str, str | int | None]) -> Settings:
+    try:
+        return load(flags, config=config)
+    except ConfigError as error:
+        _refuse(error)
+
+
+def _refuse(error: ConfigError) -> NoReturn:
+    print(error.message, file=sys.stderr)
+    raise typer.Exit(BAD_CONFIG)
+
+
+def _log() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def _address(settings: Settings, sockets: list[socket.socket]) -> str:
+    scheme = "https" if settings.server.tls_certificate else "http"
+    host, port = sockets[0].getsockname()[:2]
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _announce(settings: Settings, address: str) -> None:
+    key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.keys else ""
+    print(f"Headrace {__version__} listens on {address}  (streams are kept in {settings.store.data})")
+    print(f"Try:  curl -N{key} '{address}/chat/stream?message=hello'")
+    print(f"SDKs: base URL {address}/v1", flush=True)
+    for warning in warnings(settings):
+        print(f"warning: {warning}", flush=True)

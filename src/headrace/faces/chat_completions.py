@@ -1,0 +1,136 @@
+"""OpenAI chat completions: start, rejoin and stop, for the stock SDKs.
+
+Events carry ids together with their data only, and keep-alives are comment lines without a blank line: anything else
+breaks openai-python (its decoder takes an empty block for a chunk once it has seen an id).
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import Response
+
+from headrace.core.log import Head
+from headrace.core.routing import Call
+from headrace.core.stream import NOTHING_SEEN, Cursor, past_end
+from headrace.errors import StreamOpen
+from headrace.faces.auth import Caller, caller
+from headrace.faces.dialects import CHAT, DIALECTS, view
+from headrace.faces.failures import of_outcome
+from headrace.faces.reply import StreamReply
+from headrace.faces.requests import body_of, continued, cursor_of, leave_policy, names_of
+from headrace.faces.service import Service, service
+from headrace.faces.whole import WholeReply, all_records
+from headrace.model.outcome import Outcome, State
+from headrace.model.record import Record
+from headrace.model.request import Meta
+from headrace.wire.openai_chat_request import parse_request
+from headrace.wire.openai_chat_whole import completion
+
+router = APIRouter(prefix="/v1/chat/completions", tags=["OpenAI chat"])
+
+Asked = Annotated[Service, Depends(service)]
+Asker = Annotated[Caller, Depends(caller)]
+Reference = Annotated[str, Path(description="A stream's id, the `chatcmpl-…` of its chunks, or an idempotency key.")]
+
+
+@router.post("")
+async def create(request: Request, at: Asked, who: Asker) -> Response:
+    """Start an answer; with `stream: true` as server-sent events.
+
+    The body goes to the model's upstream as it is, unknown fields too. `Idempotency-Key` makes a retry attach to the
+    stream that the first request started, and so does `Last-Event-ID`. `Headrace-On-Leave` (`cancel`,
+    `linger=SECONDS`, `keep`) says what happens when everybody has left.
+    """
+    if (found := await continued(at, request, who.owner)) is not None:
+        return _stream(at, *found, location=False)
+    body = await body_of(request)
+    asked = parse_request(body)
+    targets = at.routes.targets(asked.model)
+    policy = leave_policy(request, who.on_leave or at.manners.linger)
+    options = asked.body.get("stream_options") or {}
+    meta = Meta(
+        owner=who.owner,
+        dialect=CHAT,
+        created=at.registry.clock.time(),
+        model=asked.model,
+        on_leave=str(policy),
+        stored=asked.body.get("store") is True,
+        echo={"model": targets[0].model, "include_usage": bool(options.get("include_usage"))},
+    )
+    call = Call(dialect=CHAT, body=asked.body, model=targets[0].model, stream=asked.stream)
+    head, fresh = await at.registry.start(meta, call, targets, policy, names_of(request, CHAT, body))
+    if fresh and meta.stored:
+        at.recorder.keep(head.id, who.owner, asked.body)
+    if asked.stream:
+        return _stream(at, head, NOTHING_SEEN, location=True)
+    return _whole(at, head)
+
+
+@router.get("/{id}")
+async def retrieve(
+    request: Request,
+    id: Reference,
+    at: Asked,
+    who: Asker,
+    *,
+    stream: Annotated[bool, Query(description="Rejoin it as server-sent events.")] = False,
+    starting_after: Annotated[str | None, Query(description="The last event id that was seen.")] = None,  # noqa: ARG001
+) -> Response:
+    """Rejoin an answer after the last event that was seen, or fetch it whole once it has ended."""
+    head = await at.registry.find(who.owner, id)
+    if not stream:
+        return await _finished(at, head)
+    cursor = cursor_of(request, head)
+    if past_end(head, cursor):
+        return Response(status_code=204)
+    return _stream(at, head, cursor, location=False, named=True)
+
+
+@router.post("/{id}/cancel")
+async def cancel(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
+    """Stop an answer: the upstream's connection is closed, before the first token too. Idempotent."""
+    head = await at.registry.find(who.owner, id)
+    running, state = await at.registry.cancel(head)
+    return {"id": head.id, "object": "chat.completion", "cancelled": running, "status": state}
+
+
+def _stream(at: Service, head: Head, cursor: Cursor, *, location: bool, named: bool = False) -> Response:
+    """The stream from ``cursor`` on. ``named`` where the URL says which stream it is; then event ids need not."""
+    if past_end(head, cursor):
+        return Response(status_code=204)
+    dialect = DIALECTS[CHAT]
+    reader = at.registry.read(head, view(CHAT, "" if named else head.id), cursor, participant=True)
+    return StreamReply(
+        at.registry,
+        reader,
+        media_type=dialect.media_type,
+        headers=_headers(head),
+        send_timeout=at.manners.send_timeout,
+        gate=at.manners.gate if location else 0.0,
+        refused=of_outcome,
+    )
+
+
+def _whole(at: Service, head: Head) -> Response:
+    reader = at.registry.read(head, view(CHAT), NOTHING_SEEN, participant=True)
+
+    def finish(records: Sequence[Record], _: str, outcome: Outcome) -> Response:
+        if outcome.state is not State.COMPLETED:
+            return of_outcome(outcome, headers=_headers(head))
+        return Response(records[0].data, media_type="application/json", headers=_headers(head))
+
+    return WholeReply(at.registry, reader, finish)
+
+
+async def _finished(at: Service, head: Head) -> Response:
+    if head.outcome is None:
+        raise StreamOpen
+    if head.outcome.state is not State.COMPLETED:
+        return of_outcome(head.outcome, headers=_headers(head))
+    body = completion(await all_records(at.registry.log, head.id), head.format, usage=head.outcome.usage)
+    return Response(body, media_type="application/json", headers=_headers(head))
+
+
+def _headers(head: Head) -> dict[str, str]:
+    return {"headrace-stream-id": head.id, "location": f"/v1/chat/completions/{head.id}?stream=true"}

@@ -1,0 +1,109 @@
+"""Other calls of a configured upstream (embeddings, audio, images …): passed through, not durable, in constant memory.
+
+The upstream is the one that serves the ``model`` of a JSON body; else the one that the header ``Headrace-Upstream``
+names; else the first that is configured.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from headrace.core.routing import Forwarded, Forwarding
+from headrace.errors import NotFound, UpstreamError, UpstreamTimeout
+from headrace.faces.auth import Caller, caller
+from headrace.faces.requests import body_of
+from headrace.faces.service import Service, service
+from headrace.wire.json_object import encode, lenient
+
+router = APIRouter(tags=["Pass-through"])
+
+Asked = Annotated[Service, Depends(service)]
+Asker = Annotated[Caller, Depends(caller)]
+
+#: Bytes of a JSON body that is read to see which model it asks for; larger ones go by the header or the default.
+LOOKED_AT = 4 << 20
+
+#: Headers of an upstream's response that pass on. Never its cookies, its length (it may be inflated) or its framing.
+_PASSED = ("content-type", "content-disposition", "content-range", "accept-ranges", "etag", "last-modified")
+
+
+@router.api_route("/v1/{path:path}", methods=["GET", "POST", "DELETE"], include_in_schema=False)
+async def forward(request: Request, path: str, at: Asked, _: Asker) -> Response:
+    """Pass a call on to an upstream and its answer back."""
+    forwarder, body = await _target(request, at)
+    query = "&".join(part for part in request.url.query.split("&") if not part.startswith("ticket="))
+    headers = {name: value for name, value in request.headers.items() if name != "content-length"}
+    if isinstance(body, bytes) and not body:
+        body = None
+    try:
+        async with asyncio.timeout(at.manners.first):
+            answer = await forwarder.forward(request.method, f"/{path}", query, headers, body)
+    except TimeoutError:
+        raise UpstreamTimeout from None
+    return PassedReply(answer)
+
+
+async def _target(request: Request, at: Service) -> tuple[Forwarding, bytes | AsyncIterator[bytes] | None]:
+    """Who is asked, and with which body: the client's, or one with the upstream's name for the model."""
+    asked = request.headers.get("headrace-upstream")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    size = request.headers.get("content-length", "")
+    if asked is None and kind == "application/json" and size.isdigit() and int(size) <= LOOKED_AT:
+        body = await body_of(request)
+        value = lenient(body)
+        model = value.get("model") if isinstance(value, dict) else None
+        if isinstance(value, dict) and isinstance(model, str) and model:
+            for target in at.routes.targets(model):
+                if isinstance(target.upstream, Forwarding):
+                    same = target.model == model
+                    return target.upstream, body if same else encode({**value, "model": target.model})
+        return _named(at.forwarders, None), body
+    return _named(at.forwarders, asked), request.stream() if request.method == "POST" else None
+
+
+def _named(forwarders: Mapping[str, Forwarding], name: str | None) -> Forwarding:
+    if name is not None and name in forwarders:
+        return forwarders[name]
+    if name is not None or not forwarders:
+        raise NotFound("There is no upstream that takes this call.")
+    return next(iter(forwarders.values()))
+
+
+class PassedReply(Response):
+    """An upstream's response on its way to the client, piece by piece. Where it is cut, so is this."""
+
+    def __init__(self, answer: Forwarded) -> None:
+        self.status_code = answer.status
+        self.background = None
+        self.init_headers({name: answer.headers[name] for name in _PASSED if name in answer.headers})
+        self._answer = answer
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        """Relay. Returns early, which cuts the connection, where the upstream's body does not come to its end."""
+        relaying = asyncio.create_task(self._relay(send))
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait([relaying, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (relaying, leaving):
+                task.cancel()
+            await asyncio.gather(relaying, leaving, return_exceptions=True)
+            self._answer.release()
+
+    async def _relay(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            while data := await self._answer.read_some():
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        except UpstreamError:
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

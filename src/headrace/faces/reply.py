@@ -1,0 +1,131 @@
+"""The streaming reply: one reader's bytes as one HTTP response, in plain ASGI.
+
+Everything that is available goes out in one send, and a send that blocks stops this reader only. A body ends cleanly
+only where the answer completed or its dialect has told how it ended; otherwise the reply returns without its last part,
+and the server breaks the connection (no zero chunk on HTTP/1.1, RST_STREAM on HTTP/2), which is what tells stock
+clients of an unfinished answer.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from random import randint
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from headrace.core.deadlines import NEVER
+from headrace.core.reader import Reader
+from headrace.core.registry import Registry
+from headrace.errors import HeadraceError
+from headrace.model.outcome import Outcome, State
+
+#: What every streaming reply says to proxies and caches. nginx reads X-Accel-Buffering.
+NO_BUFFERING = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
+
+#: The bounds of ``retry:`` in milliseconds. It is jittered, so that readers who were cut together come back apart.
+RETRY = (2000, 5000)
+
+
+class StreamReply(Response):
+    """Sends what a reader reads. The reader is closed with the reply, however that ends.
+
+    ``gate`` is for how many seconds the status is held back until there is a record; an answer that fails by then
+    becomes ``refused(outcome)``, with the status that it deserves. ``send_timeout`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        reader: Reader,
+        *,
+        media_type: str,
+        headers: Mapping[str, str],
+        send_timeout: float,
+        gate: float = 0.0,
+        refused: Callable[[Outcome], Response] | None = None,
+        retry: bool = False,
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.media_type = media_type
+        self.init_headers({**NO_BUFFERING, **headers})
+        self._registry = registry
+        self._reader = reader
+        self._send_timeout = send_timeout
+        self._gate = gate
+        self._refused = refused
+        self._retry = retry
+        self._task: asyncio.Task[None] | None = None
+        self._send_due = NEVER
+        self._left = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reply. Returns early, without the last part of the body, where the answer did not complete."""
+        self._task = asyncio.current_task()
+        # A server tells of a client who leaves only to somebody who asks.
+        watcher = asyncio.create_task(self._watch(receive))
+        self._registry.sweep.add(self)
+        try:
+            await self._reply(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._left:
+                raise
+        except OSError:
+            pass  # the client has left: that is how some servers tell it on send
+        finally:
+            watcher.cancel()
+            self._registry.sweep.discard(self)
+            self._reader.close()
+
+    def tick(self, now: float) -> None:
+        """Let a client go that takes nothing of what it is sent; it can rejoin."""
+        if now >= self._send_due:
+            self._leave()
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._leave()
+
+    def _leave(self) -> None:
+        self._send_due = NEVER
+        if not self._left and self._task is not None:
+            self._left = True
+            self._task.cancel()
+
+    async def _reply(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reader = self._reader
+        first = b""
+        if self._gate and self._refused is not None:
+            await reader.settle(self._gate)
+            outcome = reader.rendering.outcome
+            if outcome is not None and outcome.state is not State.COMPLETED and not await self._has_records():
+                await self._refused(outcome)(scope, receive, send)
+                return
+        if scope.get("http_version", "1.1").startswith("1"):
+            self.headers["connection"] = "keep-alive"
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if self._retry:
+            first = (await self._read()).replace(b"\n\n", b"\nretry: %d\n\n" % randint(*RETRY), 1)  # noqa: S311
+            await self._send(send, first)
+        while data := await self._read():
+            await self._send(send, data)
+        outcome = reader.outcome
+        if outcome is not None and (outcome.state is State.COMPLETED or reader.told_end):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _has_records(self) -> bool:
+        head = await self._registry.log.head(self._reader.id)
+        return head is not None and head.tail > 0
+
+    async def _read(self) -> bytes:
+        """Read on; where the rest cannot be read, the reply ends unfinished."""
+        try:
+            return await self._reader.read()
+        except HeadraceError:
+            return b""
+
+    async def _send(self, send: Send, data: bytes) -> None:
+        self._send_due = self._registry.sweep.now + self._send_timeout
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+        self._send_due = NEVER

@@ -1,0 +1,43 @@
+"""What all faces stand on: the registry, the routes to models, and who may ask."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from headrace.core.registry import Registry
+from headrace.core.routing import Forwarding, Routes
+from headrace.faces.auth import Caller
+from headrace.faces.tickets import Tickets
+from headrace.model.leave import LeavePolicy
+from headrace.records.recorder import Recorder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manners:
+    """How replies behave; times in seconds."""
+
+    gate: float
+    first: float
+    send_timeout: float
+    linger: LeavePolicy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """Made by the app when it starts; the same for all requests."""
+
+    registry: Registry
+    routes: Routes
+    #: Upstreams to which other calls may be passed through, by name, the first one first.
+    forwarders: Mapping[str, Forwarding]
+    recorder: Recorder
+    tickets: Tickets
+    manners: Manners
+    authenticate: Callable[[Request], Caller]
+
+
+def service(request: Request) -> Service:
+    """The service of the app that a request has come to."""
+    found: Service = request.app.state.service
+    return found

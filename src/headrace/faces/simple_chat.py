@@ -1,0 +1,158 @@
+"""The simple chat, for people who write their own page: ``fetch``, ``EventSource`` or ``requests``, and no SDK."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from headrace.core.log import Head, Name
+from headrace.core.routing import Call
+from headrace.core.stream import NOTHING_SEEN, Cursor, past_end
+from headrace.errors import RequestError
+from headrace.faces.auth import Caller, caller
+from headrace.faces.dialects import CHAT, DIALECTS, EVENT_STREAM, INFER, NAMED, TEXT, UNNAMED, view
+from headrace.faces.failures import of_outcome
+from headrace.faces.reply import StreamReply
+from headrace.faces.requests import body_of, continued, leave_policy, names_of
+from headrace.faces.service import Service, service
+from headrace.faces.whole import WholeReply
+from headrace.model.events import Event
+from headrace.model.outcome import Outcome, State
+from headrace.model.record import Record
+from headrace.model.request import Meta
+from headrace.wire import estimate
+from headrace.wire.openai_chat import Decoder
+from headrace.wire.plain import whole
+from headrace.wire.plain_request import SimpleRequest, parse_query, parse_simple
+
+router = APIRouter(tags=["Simple chat"])
+
+Asked = Annotated[Service, Depends(service)]
+Asker = Annotated[Caller, Depends(caller)]
+
+
+@router.post("/chat")
+async def chat(request: Request, at: Asked, who: Asker) -> Response:
+    """Answer as unnamed events; as bare text where `Accept: text/plain` asks for that; as JSON with `stream: false`."""
+    text = "text/plain" in request.headers.get("accept", "")
+    return await _post(request, at, who, TEXT if text else UNNAMED)
+
+
+@router.post("/chat/stream")
+async def chat_stream(request: Request, at: Asked, who: Asker) -> Response:
+    """Answer a `message` as unnamed events, a history of `messages` as named ones."""
+    return await _post(request, at, who, None)
+
+
+@router.post("/v1/chat/stream")
+async def named_stream(request: Request, at: Asked, who: Asker) -> Response:
+    """Answer as named events: start, token, done or error or cancelled, close."""
+    return await _post(request, at, who, NAMED)
+
+
+@router.post("/infer")
+async def infer(request: Request, at: Asked, who: Asker) -> Response:
+    """Answer as NDJSON lines with the fields of a chat completion."""
+    return await _post(request, at, who, INFER)
+
+
+@router.get("/chat/stream")
+@router.get("/chat/completions", include_in_schema=False)
+async def event_source(
+    request: Request,
+    at: Asked,
+    who: Asker,
+    *,
+    message: Annotated[str | None, Query(description="What to answer.")] = None,
+    model: Annotated[str | None, Query(description="The model; else the default one.")] = None,  # noqa: ARG001
+) -> Response:
+    """Answer as unnamed events for `EventSource`, whose reconnections (`Last-Event-ID`) continue their stream."""
+    if (found := await continued(at, request, who.owner)) is not None:
+        return _stream(at, *found, _dialect_of(found[0]))
+    if not message and not request.query_params.get("messages"):
+        raise RequestError("The query parameter 'message' is missing or empty.", param="message")
+    asked = parse_query(request.query_params)
+    body = request.url.query.encode()
+    return await _start(request, at, who, asked, UNNAMED, body)
+
+
+async def _post(request: Request, at: Service, who: Caller, dialect: str | None) -> Response:
+    """Answer a POST; without a ``dialect`` the form of the request decides it."""
+    if (found := await continued(at, request, who.owner)) is not None:
+        return _stream(at, *found, _dialect_of(found[0]))
+    body = await body_of(request)
+    asked = parse_simple(body)
+    return await _start(request, at, who, asked, dialect or (NAMED if asked.history else UNNAMED), body)
+
+
+async def _start(
+    request: Request, at: Service, who: Caller, asked: SimpleRequest, dialect: str, body: bytes
+) -> Response:
+    model = asked.model or at.routes.default()
+    targets = at.routes.targets(model)
+    policy = leave_policy(request, who.on_leave or at.manners.linger)
+    tokens = estimate.prompt_tokens(asked.body["messages"])
+    meta = Meta(
+        owner=who.owner,
+        dialect=dialect,
+        created=at.registry.clock.time(),
+        model=model,
+        on_leave=str(policy),
+        conversation=asked.conversation,
+        echo={"model": targets[0].model, "prompt_tokens": tokens},
+    )
+    call_body = {**asked.body, "model": model, "stream": asked.stream}
+    call = Call(dialect=CHAT, body=call_body, model=targets[0].model, stream=asked.stream)
+    names: Sequence[Name] = names_of(request, dialect, body)
+    if asked.conversation:
+        names = [*names, Name("chat", asked.conversation)]
+    head, fresh = await at.registry.start(meta, call, targets, policy, names)
+    if fresh and asked.conversation:
+        at.recorder.keep(head.id, who.owner, asked.body)
+    if asked.stream:
+        return _stream(at, head, NOTHING_SEEN, dialect)
+    return _whole(at, head, request.scope["path"])
+
+
+def _dialect_of(head: Head) -> str:
+    """A stream is continued in the dialect in which it was started."""
+    return head.meta.dialect if head.meta.dialect in DIALECTS else UNNAMED
+
+
+def _stream(at: Service, head: Head, cursor: Cursor, dialect: str) -> Response:
+    if past_end(head, cursor):
+        return Response(status_code=204)
+    shape = DIALECTS[dialect]
+    reader = at.registry.read(head, view(dialect, head.id), cursor, participant=True)
+    return StreamReply(
+        at.registry,
+        reader,
+        media_type=shape.media_type,
+        headers=_headers(head),
+        send_timeout=at.manners.send_timeout,
+        # A face that has no event for a failure can still give it a status, if it comes early.
+        gate=0.0 if shape.media_type == EVENT_STREAM else at.manners.gate,
+        refused=partial(of_outcome, path="/chat"),
+        retry=shape.retry,
+    )
+
+
+def _whole(at: Service, head: Head, path: str) -> Response:
+    reader = at.registry.read(head, view(TEXT), NOTHING_SEEN, participant=True)
+
+    def finish(records: Sequence[Record], format: str, outcome: Outcome) -> Response:
+        if outcome.state is not State.COMPLETED:
+            return of_outcome(outcome, headers=_headers(head), path=path)
+        decoder = Decoder(format)
+        events: list[Event] = [event for record in records for event in decoder.decode(record)]
+        tokens = int(head.meta.echo.get("prompt_tokens", 0))
+        body = whole(head.id, str(head.meta.echo["model"]), events, outcome, prompt_tokens=tokens)
+        return Response(body, media_type="application/json", headers=_headers(head))
+
+    return WholeReply(at.registry, reader, finish)
+
+
+def _headers(head: Head) -> dict[str, str]:
+    return {"headrace-stream-id": head.id, "location": f"/v1/streams/{head.id}"}

@@ -1,0 +1,155 @@
+"""The parts of the house, made from the settings: store, upstreams, records, registry, upkeep."""
+
+import ssl
+from contextlib import AsyncExitStack
+from typing import Self
+
+from headrace.config import Settings
+from headrace.config import Upstream as UpstreamSettings
+from headrace.core.clock import Clock, SystemClock
+from headrace.core.deadlines import Deadlines, Limits
+from headrace.core.log import Kept
+from headrace.core.registry import Registry
+from headrace.core.routing import Forwarding, Upstream
+from headrace.faces.auth import Authenticator
+from headrace.faces.service import Manners, Service
+from headrace.faces.tickets import Tickets, secret_in
+from headrace.records.database import Database
+from headrace.records.recorder import Recorder
+from headrace.stores.memory import MemoryLog
+from headrace.stores.sqlite import SqliteLog
+from headrace.upkeep import Upkeep
+from headrace.upstreams.azure import Azure
+from headrace.upstreams.demo import Demo
+from headrace.upstreams.http import Http
+from headrace.upstreams.openai import OpenAI
+from headrace.upstreams.routes import Table
+
+#: The kinds of upstreams that there are so far.
+KINDS = frozenset({"openai", "azure", "demo"})
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+class Parts:
+    """Opened as an async context; closed in the reverse order, so that the log outlives whoever writes to it."""
+
+    service: Service
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            self.service = await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _open(self) -> Service:
+        settings, clock = self._settings, self._clock
+        log = await self._open_log()
+        upstreams = [self._upstream(name, given) for name, given in settings.active.items() if given.kind in KINDS]
+        for upstream in upstreams:
+            self._stack.push_async_callback(upstream.close)
+        azure = next((given for given in settings.active.values() if given.kind == "azure"), None)
+        routes = Table(
+            upstreams,
+            aliases=settings.models,
+            default=settings.default_model,
+            azure_model=azure.models[0] if azure and azure.models else "",
+        )
+        tickets = Tickets(self._ticket_secret(), clock, lifetime=settings.tickets.lifetime)
+        recorder = Recorder(log, Database(settings.store.folder), clock)
+        self._stack.push_async_callback(recorder.close)
+        registry = Registry(
+            log,
+            clock,
+            deadlines=_deadlines(settings),
+            limits=_limits(settings),
+            keepalive=settings.server.keep_alive,
+        )
+        self._stack.push_async_callback(registry.close)
+        retention = settings.retention
+        kept = Kept(frames=retention.frames, stored=retention.stored, tombstone=retention.tombstone)
+        upkeep = Upkeep(registry, recorder, kept, clock)
+        await upkeep.start()
+        self._stack.push_async_callback(upkeep.close)
+        return Service(
+            registry=registry,
+            routes=routes,
+            forwarders={upstream.name: upstream for upstream in upstreams if isinstance(upstream, Forwarding)},
+            recorder=recorder,
+            tickets=tickets,
+            authenticate=Authenticator(settings.keys, tickets).of_request,
+            manners=Manners(
+                gate=settings.server.gate,
+                first=settings.deadlines.first,
+                send_timeout=settings.deadlines.send,
+                linger=settings.on_leave.default,
+            ),
+        )
+
+    async def _open_log(self) -> MemoryLog | SqliteLog:
+        store = self._settings.store
+        if store.folder is None:
+            log: MemoryLog | SqliteLog = MemoryLog(self._clock)
+        else:
+            store.folder.mkdir(parents=True, exist_ok=True)
+            log = await SqliteLog(store.folder, durability=store.durability, clock=self._clock).open()
+        self._stack.push_async_callback(log.close)
+        return log
+
+    def _upstream(self, name: str, given: UpstreamSettings) -> Upstream:
+        if given.kind == "demo":
+            return Demo(clock=self._clock, name=name)
+        key = given.api_key.get_secret_value()
+        trusted = ssl.create_default_context(cafile=given.ca_file) if given.ca_file else None
+        http = Http(ssl_context=trusted)
+        if given.kind == "azure":
+            return Azure(
+                name=name,
+                endpoint=given.base_url,
+                api_key=key,
+                models=given.models,
+                api_version=given.api_version,
+                http=http,
+                clock=self._clock,
+            )
+        return OpenAI(
+            name=name,
+            base_url=given.base_url or OPENAI_URL,
+            api_key=key,
+            organization=given.organization,
+            project=given.project,
+            models=given.models,
+            usage_option=given.include_usage,
+            http=http,
+            clock=self._clock,
+        )
+
+    def _ticket_secret(self) -> bytes:
+        configured = self._settings.tickets.secret.get_secret_value()
+        return configured.encode() if configured else secret_in(self._settings.store.folder)
+
+
+def _deadlines(settings: Settings) -> Deadlines:
+    given = settings.deadlines
+    return Deadlines(connect=given.connect, first=given.first, idle=given.idle, total=given.total)
+
+
+def _limits(settings: Settings) -> Limits:
+    given = settings.limits
+    return Limits(
+        stream_bytes=given.stream_bytes,
+        stream_records=given.stream_records,
+        open_streams=given.open_streams,
+        open_streams_per_owner=given.open_streams_per_owner,
+        readers_per_stream=given.readers_per_stream,
+    )

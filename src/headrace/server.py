@@ -1,0 +1,130 @@
+"""The server process: its sockets, its signals, and Granian around the app.
+
+SIGTERM and SIGINT are ours: the registry drains first and the HTTP servers stop last, so that readers are told how
+their answers ended. A second signal ends the process at once.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Sequence
+
+import uvloop
+from fastapi import FastAPI
+from granian._granian import SocketHolder
+from granian.constants import Interfaces, TaskImpl
+from granian.http import HTTP1Settings, HTTP2Settings
+from granian.log import LogLevels
+from granian.server.embed import Server as Granian
+
+from headrace.app import create_app
+from headrace.config import Server, Settings
+from headrace.errors import ConfigError
+
+#: Connections that may wait to be accepted, and that one process serves at once.
+BACKLOG = 2048
+CONNECTIONS = 65536
+
+#: Milliseconds in which a request's head must have come.
+HEAD_TIMEOUT = 10_000
+
+#: Seconds that the HTTP servers get to close their connections, after the draining.
+CLOSING = 5.0
+
+
+def bind(server: Server) -> list[socket.socket]:
+    """Listening sockets for the configured address; for loopback by name or default, on IPv4 and IPv6.
+
+    Raises ConfigError where the address cannot be had.
+    """
+    hosts = [server.host.strip("[]")]
+    if hosts[0] in ("localhost", "127.0.0.1"):
+        # Browsers and clients take either for "localhost".
+        hosts = ["127.0.0.1", "::1"]
+    sockets: list[socket.socket] = []
+    port = server.port
+    for host in hosts:
+        try:
+            family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listening = socket.socket(family, kind, proto)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind(address)
+        except OSError as error:
+            if sockets:
+                continue  # a machine without IPv6
+            reason = error.strerror or "not possible"
+            raise ConfigError(f"Cannot listen on {server.host}:{server.port}: {reason}.") from None
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+        port = listening.getsockname()[1]
+        sockets.append(listening)
+    return sockets
+
+
+class _Listener(Granian):
+    """Granian on a socket that is bound already; by itself it takes addresses only."""
+
+    def __init__(self, app: FastAPI, listening: socket.socket, server: Server) -> None:
+        super().__init__(
+            app,
+            interface=Interfaces.ASGINL,
+            # Its other implementation has no real tasks, and a reply must be able to cancel a blocked send.
+            task_impl=TaskImpl.asyncio,
+            backlog=BACKLOG,
+            backpressure=CONNECTIONS,
+            websockets=False,
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT, max_buffer_size=128 << 10),
+            http2_settings=HTTP2Settings(max_concurrent_streams=1000, max_headers_size=64 << 10),
+            log_level=LogLevels.error,
+            ssl_cert=server.tls_certificate,
+            ssl_key=server.tls_key,
+        )
+        self._listening = listening
+
+    def _init_shared_socket(self) -> None:
+        self._ssp = None
+        self._shd = SocketHolder(self._listening.fileno(), False, BACKLOG)  # type: ignore[assignment, call-arg]
+
+
+def run(settings: Settings, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
+    """Serve until a signal comes; ``ready`` is called once requests are answered."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, sockets, ready))
+
+
+async def _serve(settings: Settings, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        told, again = _signals()
+        listeners = [_Listener(app, listening, settings.server) for listening in sockets]
+        serving = [asyncio.create_task(listener.serve()) for listener in listeners]
+        waiting = asyncio.create_task(told.wait())
+        asyncio.get_running_loop().call_soon(ready)
+        await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        draining = asyncio.create_task(app.state.service.registry.drain(settings.server.drain))
+        hurry = asyncio.create_task(again.wait())
+        await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, hurry):
+            task.cancel()
+        for listener in listeners:
+            listener.stop()  # type: ignore[no-untyped-call]
+        done, _ = await asyncio.wait(serving, timeout=0.1 if again.is_set() else CLOSING)
+        for task in done:
+            task.result()
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Events for the first signal and for the second."""
+    told, again = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (again if told.is_set() else told).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    return told, again

@@ -1,0 +1,144 @@
+"""A real Headrace process for tests: started on a free port in a temporary folder, ended by its process id."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: Seconds in which a server must answer, and in which it must have ended.
+START = 15.0
+STOP = 15.0
+
+#: Which server runs the app: our own command (Granian), or uvicorn.
+KINDS = ("granian", "uvicorn")
+
+
+class HeadraceServer:
+    """One server. ``toml`` is its configuration; ``kind`` says what serves it. Use it as a context."""
+
+    def __init__(
+        self,
+        folder: Path,
+        toml: str = "",
+        *,
+        kind: str = "granian",
+        workers: int = 1,
+        env: Mapping[str, str] | None = None,
+        port: int = 0,
+    ) -> None:
+        self.folder = folder
+        self.kind = kind
+        self.workers = workers
+        self.port = port
+        self._env = dict(env or {})
+        self._config = folder / "headrace.toml"
+        self._config.write_text(toml)
+        self.log = folder / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "HeadraceServer":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process id (the supervisor's, where it has several workers)."""
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start it, on the port that it had before if it had one, and wait until it is ready."""
+        self.port = self.port or free_port()
+        keep = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV")
+        env = {name: os.environ[name] for name in keep if name in os.environ}
+        env |= {"HEADRACE_DATA": str(self.folder / "data"), "HEADRACE_CONFIG": str(self._config), **self._env}
+        if self.kind == "granian":
+            command = ["-m", "headrace", "serve", "--port", str(self.port), "--workers", str(self.workers)]
+        else:
+            command = ["-m", "uvicorn", "headrace.app:app", "--port", str(self.port), "--log-level", "warning"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *command], cwd=self.folder, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        deadline = time.monotonic() + START
+        while True:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log.read_text()}")
+            try:
+                if self.request("GET", "/ready")[0] == 200:
+                    return
+            except OSError:
+                pass
+            assert time.monotonic() < deadline, f"not ready in time:\n{self.log.read_text()}"
+            time.sleep(0.05)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it by its process id and wait; returns its exit status."""
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        if process.poll() is None:
+            process.send_signal(number)
+        try:
+            return process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"the server did not stop:\n{self.log.read_text()}") from None
+
+    def kill(self) -> None:
+        """``kill -9``: nothing is put in order."""
+        self.stop(signal.SIGKILL)
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, timeout: float = 10
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request on a connection of its own: status, headers (lower case) and the whole body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+            connection.request(method, path, raw, dict(headers or {}))
+            reply = connection.getresponse()
+            return reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read()
+        finally:
+            connection.close()
+
+    def json(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """The same, for replies in JSON that must be successes."""
+        status, _, reply = self.request(method, path, body, **options)
+        assert 200 <= status < 300, (status, reply)
+        return json.loads(reply)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def upstream_toml(url: str, *, name: str = "up", models: str = '["m"]', extra: str = "") -> str:
+    """Configuration for an OpenAI-compatible upstream at ``url`` (which ends in ``/v1``), beside the demo's."""
+    return f"""
+[upstreams.{name}]
+kind = "openai"
+base_url = "{url}"
+api_key = "sk-upstream-secret-0123456789"
+models = {models}
+{extra}
+"""
