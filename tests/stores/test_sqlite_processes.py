@@ -40,7 +40,7 @@ async def opened(folder: Path):
 
 
 @pytest.mark.slow
-async def test_a_reader_in_another_process_follows_within_milliseconds(tmp_path, record_property):
+async def test_a_reader_in_another_process_follows_within_milliseconds(tmp_path):
     """Each commit of a worker is seen by a reader in another one, in order; half within 25 ms on a quiet machine."""
     async with opened(tmp_path) as log, worker(tmp_path, "pace", "s") as process:
         assert await process.stdout.readline() == b"ready\n"
@@ -56,8 +56,7 @@ async def test_a_reader_in_another_process_follows_within_milliseconds(tmp_path,
             if not batch.records and outcome is None:
                 await bell.wait()
         assert seen == 200
-        record_property("lag", f"median {statistics.median(lags) * 1e3:.1f} ms, worst {max(lags) * 1e3:.1f} ms")
-        assert statistics.median(lags) < 0.25
+        assert statistics.median(lags) < 0.25, f"worst {max(lags) * 1e3:.1f} ms"
 
 
 @pytest.mark.slow
