@@ -4,93 +4,11 @@ import asyncio
 import itertools
 
 import pytest
+from tests.faces.guarded import EVIL, FRIEND, HOME, LOCAL, NAMED, SILENCE, ask, echo, messages_of, render
 
-from headrace.config import Cors, Deadlines, Limits, Server, Settings
+from headrace.config import Deadlines, Limits, Server, Settings
 from headrace.errors import BodyTooLarge, Forbidden, HeadraceError
 from headrace.faces.guard import STARTED_BY_GET, Guard
-
-HOME = "http://localhost:8003"
-EVIL = "https://evil.example"
-FRIEND = "https://app.example.com"
-
-LOCAL = Settings()
-NAMED = Settings(cors=Cors(origins=(FRIEND, "http://localhost:3000")))
-ANY = Settings(cors=Cors(origins=("*",)))
-
-
-def render(path, error):
-    """An error as the test sees it: where, and which."""
-    return error.status, {"content-type": "text/plain"}, f"{path} {error.code}".encode()
-
-
-class Response:
-    """What was sent."""
-
-    def __init__(self, sent):
-        start = sent[0]
-        assert start["type"] == "http.response.start"
-        assert [message["type"] for message in sent[1:]] == ["http.response.body"] * (len(sent) - 1)
-        self.status = start["status"]
-        self.raw = start["headers"]
-        self.body = b"".join(message.get("body", b"") for message in sent[1:])
-
-    def all(self, name):
-        """All values of a header."""
-        return [value.decode() for key, value in self.raw if key == name.encode()]
-
-    def __getitem__(self, name):
-        values = self.all(name)
-        assert len(values) <= 1, f"{name} twice"
-        return values[0] if values else None
-
-
-async def echo(scope, receive, send):
-    """An app that reads the whole body and answers with its length."""
-    length = 0
-    while True:
-        message = await receive()
-        length += len(message.get("body", b""))
-        if not message.get("more_body"):
-            break
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"Content-Type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": b"%d" % length})
-
-
-def messages_of(body):
-    """A body's pieces, as a server hands them over."""
-    return [
-        {"type": "http.request", "body": piece, "more_body": number < len(body)} for number, piece in enumerate(body, 1)
-    ]
-
-
-#: In the place of a message: the client neither speaks nor leaves.
-SILENCE = None
-
-
-async def ask(
-    settings, method="POST", path="/chat", app=echo, body=(b"{}",), host="localhost:8003", messages=None, **headers
-):
-    """One request through the guard; header names with underscores, lists for repeated ones."""
-    pairs = [(b"host", host.encode("latin-1"))] if host is not None else []
-    for name, value in headers.items():
-        values = value if isinstance(value, list) else [value]
-        pairs += [(name.replace("_", "-").encode(), one.encode("latin-1")) for one in values if one is not None]
-    scope = {"type": "http", "method": method, "path": path, "headers": pairs, "http_version": "1.1"}
-    sent = []
-    incoming = iter(messages_of(body) if messages is None else messages)
-
-    async def receive():
-        message = next(incoming, {"type": "http.disconnect"})
-        if message is SILENCE:
-            await asyncio.get_running_loop().create_future()
-        return message
-
-    async def send(message):
-        sent.append(message)
-
-    await Guard(app, settings, render)(scope, receive, send)
-    return Response(sent)
-
 
 # -- hosts -----------------------------------------------------------------------------------------------------------
 
@@ -232,80 +150,6 @@ async def test_behind_the_prefix_under_which_the_app_is_mounted_a_get_still_star
              "headers": [(b"host", b"localhost"), (b"sec-fetch-site", b"cross-site")]}  # fmt: skip
     await Guard(echo, LOCAL, render)(scope, None, send)
     assert refused[0] == 403
-
-
-# -- CORS ------------------------------------------------------------------------------------------------------------
-
-ALLOWED = "Authorization, Content-Type, Last-Event-ID, Idempotency-Key, Headrace-On-Leave, If-None-Match"
-
-
-def preflight(settings, origin, method="POST"):
-    """What a browser asks before it asks."""
-    return ask(settings, "OPTIONS", "/v1/chat/completions", origin=origin, access_control_request_method=method)
-
-
-@pytest.mark.parametrize(("settings", "origin", "told"), [
-    (NAMED, FRIEND, FRIEND),
-    (NAMED, "http://localhost:3000", "http://localhost:3000"),
-    (NAMED, EVIL, None),
-    (NAMED, FRIEND + ".evil.example", None),
-    (NAMED, "http://app.example.com", None),
-    (NAMED, FRIEND + ":444", None),
-    (NAMED, "null", None),
-    (ANY, EVIL, "*"),
-    (ANY, "null", None),
-    (LOCAL, EVIL, None),
-    (LOCAL, "null", None),
-])  # fmt: skip
-async def test_origins_are_told_whether_they_may(settings, origin, told):
-    """On preflights, answers and errors; what is not allowed is told nothing."""
-    before = await preflight(settings, origin)
-    answer = await ask(settings, "GET", "/v1/models", origin=origin)
-    error = await ask(settings, "POST", content_encoding="gzip", origin=origin)
-    assert [reply["access-control-allow-origin"] for reply in (before, answer, error)] == [told] * 3
-    assert (before.status, answer.status, error.status) == ((204, 200, 415) if told else (403, 200, 403))
-    if told:
-        assert before["access-control-allow-headers"] == ALLOWED
-        assert before["access-control-allow-methods"] == "GET, HEAD, POST, PUT, DELETE"
-        assert before["access-control-max-age"] == "600"
-        assert answer["access-control-expose-headers"] == "Headrace-Stream-Id, Location, x-request-id"
-        assert error["access-control-expose-headers"] == "Headrace-Stream-Id, Location, x-request-id"
-    else:
-        assert not [name for name, _ in [*before.raw, *answer.raw, *error.raw] if name.startswith(b"access-control")]
-
-
-async def test_a_cache_is_told_that_answers_differ_by_origin():
-    """Also in the answer that allows nothing; not where all are told the same."""
-    for origin in (FRIEND, EVIL, None):
-        assert (await ask(NAMED, "GET", "/v1/models", origin=origin)).all("vary") == ["Origin"]
-    assert (await ask(ANY, "GET", "/v1/models", origin=EVIL)).all("vary") == []
-
-
-async def test_credentials_only_where_they_are_configured():
-    """And with the origin's name, never with ``*``."""
-    with_cookies = Settings(cors=Cors(origins=(FRIEND,), credentials=True))
-    assert (await preflight(with_cookies, FRIEND))["access-control-allow-credentials"] == "true"
-    assert (await preflight(with_cookies, EVIL))["access-control-allow-credentials"] is None
-    assert (await preflight(NAMED, FRIEND))["access-control-allow-credentials"] is None
-    assert (await preflight(ANY, FRIEND))["access-control-allow-credentials"] is None
-
-
-async def test_options_without_a_preflights_headers_is_the_apps():
-    """It is a method like others."""
-    assert (await ask(NAMED, "OPTIONS", origin=FRIEND)).status == 200
-
-
-async def test_an_upstreams_cors_headers_open_nothing():
-    """The app cannot let pages in by passing a response on."""
-
-    async def app(scope, receive, send):
-        headers = [(b"Access-Control-Allow-Origin", b"*"), (b"X-Request-Id", b"theirs"), (b"x-other", b"1")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body"})
-
-    response = await ask(LOCAL, app=app, x_request_id="ours")
-    assert response["access-control-allow-origin"] is None
-    assert (response["x-request-id"], response["x-other"]) == ("ours", "1")
 
 
 # -- bodies ----------------------------------------------------------------------------------------------------------

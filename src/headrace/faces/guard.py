@@ -87,7 +87,7 @@ class Guard:
     def _check_host(self, scope: Scope, headers: Mapping[bytes, list[bytes]]) -> None:
         """Refuse a host that is not ours (the defence against DNS rebinding), and what is no host at all."""
         found = headers.get(b"host", [])
-        if not found and (self._hosts is None or scope.get("http_version") == "1.0"):  # no browser
+        if not found and (self._hosts is None or scope.get("http_version") in ("1", "1.0")):  # no browser
             return
         match = _HOST.fullmatch(found[0].decode("latin-1")) if len(found) == 1 else None
         if match is None or not (self._hosts is None or match[1].lower().removesuffix(".") in self._hosts):
