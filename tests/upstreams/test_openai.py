@@ -3,28 +3,22 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from tests.upstreams.kit import KEY, Client, ask, drain, text_of
 
-from headrace.core.routing import Answer, Call
 from headrace.errors import (
     ConfigError,
-    HeadraceError,
     LimitExceeded,
     NotFound,
-    UpstreamError,
     UpstreamFault,
     UpstreamProtocol,
     UpstreamRefused,
     UpstreamTruncated,
 )
 from headrace.model.outcome import Usage
-from headrace.model.record import Record
 from headrace.testing.clock import FakeClock
-from headrace.testing.faults import FAULTS, Fault
 from headrace.testing.scripted_upstream import (
     Endless,
     Fin,
@@ -38,103 +32,7 @@ from headrace.testing.scripted_upstream import (
     sse,
     whole,
 )
-from headrace.upstreams.azure import Azure
 from headrace.upstreams.openai import OpenAI
-
-KEY = "sk-canary-0123456789"
-
-
-def ask(*, stream: bool = True, headers: dict[str, str] | None = None, **fields: Any) -> Call:
-    body = {"model": "alias", "messages": [{"role": "user", "content": "Hi"}], "stream": stream, **fields}
-    return Call(dialect="openai.chat", body=body, model="real", stream=stream, headers=headers or {})
-
-
-class Client(OpenAI):
-    """An upstream that closes at its end the answers that a test left open."""
-
-    def __init__(self, server: ScriptedUpstream, **options: Any) -> None:
-        super().__init__(base_url=f"{server.url}/v1", api_key=KEY, **options)
-        self.answers: list[Answer] = []
-
-    async def open(self, call: Call) -> Answer:
-        self.answers.append(await super().open(call))
-        return self.answers[-1]
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for one in self.answers:
-            one.close()
-        await self.close()
-
-
-async def drain(one: Answer) -> tuple[list[Record], HeadraceError | None]:
-    """All records of an answer, and the error that ended it."""
-    records: list[Record] = []
-    try:
-        while not one.ended:
-            records += await one.read()
-    except HeadraceError as error:
-        return records, error
-    return records, None
-
-
-def text_of(records: list[Record]) -> str:
-    chunks = [json.loads(record.data) for record in records]
-    return "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk.get("choices", ()))
-
-
-def ended(*faults: Fault) -> list[Any]:
-    return [pytest.param(fault, id=fault.id) for fault in faults]
-
-
-@pytest.mark.parametrize("fault", ended(*(fault for fault in FAULTS if not fault.endless)))
-async def test_fault(fault: Fault):
-    """Each fault of the table has the outcome that the table names, and no word of the upstream's leaks."""
-    records: list[Record] = []
-    error: HeadraceError | None = None
-    async with ScriptedUpstream(fault.script) as server, Client(server) as upstream:
-        try:
-            one = await upstream.open(ask())
-        except UpstreamError as refused:
-            error = refused
-        else:
-            records, error = await drain(one)
-            one.close()
-            assert one.ended is (fault.error is None)
-            assert fault.ignored in {None, one.ignored}
-        if fault.error is not None:
-            await asyncio.wait_for(server.connections[0].closed.wait(), 1) if fault.script[-1] != Next() else None
-    assert text_of(records) == fault.text
-    assert type(error) is (fault.error or type(None))
-    if isinstance(error, UpstreamError):
-        assert error.accepted is fault.accepted
-        assert error.retry_after == fault.retry_after
-        assert error.status == fault.status
-        assert not fault.code or error.code == fault.code
-        assert "canary" not in f"{error!r}{error.detail}{error.__cause__}"
-
-
-@pytest.mark.parametrize("fault", ended(*(fault for fault in FAULTS if fault.endless)))
-async def test_endless_fault(fault: Fault):
-    """Without a deadline these go on; whoever cancels them leaves no connection behind."""
-
-    async def read_on() -> None:
-        one = await upstream.open(ask())
-        while not one.ended:
-            await one.read()
-
-    async with ScriptedUpstream(fault.script) as server, Client(server) as upstream:
-        reading = asyncio.ensure_future(read_on())
-        await asyncio.wait_for(server.asked.wait(), 1)
-        await asyncio.sleep(0.02)
-        assert not reading.done()
-        reading.cancel()
-        await asyncio.wait({reading})
-        for one in upstream.answers:
-            one.close()
-        await asyncio.wait_for(server.connections[0].closed.wait(), 0.1)
 
 
 async def test_keep_alives_read_as_nothing():
@@ -146,32 +44,6 @@ async def test_keep_alives_read_as_nothing():
         assert await one.read() == []
         gate.set()
         assert text_of(list(await one.read())) == "One"
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(cuts=st.lists(st.integers(min_value=1, max_value=60), max_size=40))
-def test_any_cutting_gives_the_same_records(cuts: list[int]):
-    """Where the bytes are cut on their way changes nothing of what is logged (U11)."""
-    stream = sse("Hé", "👋🏽\r\n", "\u2028", finish_reason="stop", done=True, usage=(3, 4)).replace(
-        b"\n\n", b"\r\n\r\n"
-    )
-
-    async def records_of(pieces: list[bytes]) -> tuple[list[Record], Usage | None]:
-        # Chunks of their own are pieces of their own, whatever the kernel makes of them.
-        script: Script = [head(body="chunked"), chunked(*pieces)]
-        async with ScriptedUpstream(script) as server, Client(server) as upstream:
-            one = await upstream.open(ask(stream_options={"include_usage": True}))
-            records, error = await drain(one)
-            assert error is None
-            return records, one.usage
-
-    pieces, rest = [], stream
-    for cut in cuts:
-        if rest[:cut]:
-            pieces.append(rest[:cut])
-        rest = rest[cut:]
-    pieces += [rest] if rest else []
-    assert asyncio.run(records_of(pieces)) == asyncio.run(records_of([stream]))
 
 
 async def test_the_request_is_the_clients_with_our_credentials():
@@ -467,28 +339,3 @@ def test_a_bad_key_is_refused_without_telling_it():
     with pytest.raises(ConfigError) as caught:
         OpenAI(api_key="sk-canary\r\nX: y")
     assert "canary" not in str(caught.value)
-
-
-async def test_azure_has_a_url_for_each_deployment():
-    """The key goes in a header of its own, and a first chunk without choices is part of the answer."""
-    first = b'data: {"id": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]}\n\n'
-    async with ScriptedUpstream([head(), first + sse("One", finish_reason="stop", done=True)]) as server:
-        azure = Azure(endpoint=f"{server.url}/", api_key=KEY, models=["my dep"], api_version="2025-01-01")
-        call = ask()
-        one = await azure.open(Call(dialect=call.dialect, body=call.body, model="my dep", stream=True))
-        records, error = await drain(one)
-        one.close()
-        assert [card.id for card in await azure.models()] == ["my dep"]
-        await azure.close()
-    assert error is None
-    assert len(records) == 3
-    assert one.upstream_id == "chatcmpl-fake"
-    [request] = server.requests
-    assert request.target == "/openai/deployments/my%20dep/chat/completions?api-version=2025-01-01"
-    assert request.headers["api-key"] == KEY
-    assert "authorization" not in request.headers
-
-
-def test_azure_needs_its_deployments():
-    with pytest.raises(ConfigError):
-        Azure(endpoint="https://x.openai.azure.com", api_key=KEY, models=[])
