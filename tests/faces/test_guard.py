@@ -4,6 +4,8 @@ import asyncio
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.faces.guarded import EVIL, FRIEND, HOME, LOCAL, NAMED, SILENCE, ask, echo, messages_of, render
 
 from headrace.config import Deadlines, Limits, Server, Settings
@@ -71,6 +73,13 @@ async def test_the_address_that_is_listened_on_is_ours():
 async def test_beyond_loopback_any_host_is_answered_for(host):
     """There keys are needed, and pages have none."""
     assert (await ask(Settings(server=Server(host="0.0.0.0")), host=host)).status == 200
+
+
+@pytest.mark.parametrize(("host", "status"), [("api.example.com", 200), ("localhost", 200), ("evil.example", 421)])
+async def test_beyond_loopback_named_hosts_are_the_only_ones(host, status):
+    """Beside the loopback's own, for probes."""
+    named = Settings(server=Server(host="0.0.0.0", hosts=("api.example.com",)))
+    assert (await ask(named, host=host)).status == status
 
 
 @pytest.mark.parametrize("host", MALFORMED)
@@ -306,6 +315,20 @@ async def test_a_head_request_is_refused_without_a_body():
     """But with the length that it would have."""
     response = await ask(LOCAL, "HEAD", "/x", host="evil.example")
     assert (response.status, response.body, response["content-length"]) == (421, b"", "15")
+
+
+NAMES = ["Host", "origin", "sec_fetch_site", "content_length", "content_encoding", "x_request_id"]
+VALUES = st.sampled_from(["localhost", FRIEND, EVIL, "null", "same-origin", "2", "identity"]) | st.text(
+    st.characters(max_codepoint=255)
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.lists(VALUES, min_size=1, max_size=2)))
+def test_no_header_is_too_strange_for_an_answer(headers):
+    """Any bytes, any number of times: refused or served, never an exception, and no page let in by them."""
+    response = asyncio.run(ask(NAMED, host=None, **headers))
+    assert response.status in (200, 400, 403, 413, 415, 421)
+    assert response["access-control-allow-origin"] in (None, FRIEND)
 
 
 async def test_other_protocols_pass():

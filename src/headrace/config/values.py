@@ -98,7 +98,7 @@ class Server(Value):
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Worker processes. More than one needs a store that they can share: not `memory:`."""
     hosts: Texts = ()
-    """More names that the `Host` header may have while listening on loopback; `*` allows any."""
+    """More names that the `Host` header may have; `*` allows any. Beyond loopback any may, unless some are named."""
     tls_certificate: Path | None = None
     """The certificate chain (PEM), for TLS."""
     tls_key: Path | None = None

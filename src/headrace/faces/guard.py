@@ -231,7 +231,7 @@ def _check_body(headers: Mapping[bytes, list[bytes]], limit: int) -> None:
 def _hosts(settings: Settings) -> frozenset[str] | None:
     """The hosts that are answered for; None is all of them."""
     server = settings.server
-    if not server.loopback or "*" in server.hosts:
+    if "*" in server.hosts or not (server.loopback or server.hosts):
         return None
     bound = f"[{server.host}]" if ":" in server.host and not server.host.startswith("[") else server.host
     return _LOOPBACK_NAMES | {bound.lower()} | set(server.hosts)

@@ -6,6 +6,7 @@ worker holds, a slow disk) off the event loop.
 
 import asyncio
 import importlib
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,6 +78,7 @@ class Database:
                 raise StoreUnavailable(f"{FILE} was written by a newer version of this server.")
             if found < REVISION:
                 # Alembic is as large as all the rest, and needed once in a database's life.
+                logging.getLogger("alembic").setLevel(logging.WARNING)
                 importlib.import_module("headrace.records.migrations").upgrade(connection)
         self._ready = True
 
