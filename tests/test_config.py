@@ -356,6 +356,7 @@ def test_every_problem_is_told_at_once(tmp_path):
     [
         "[upstreams.x]\napi_keey = 'CANARY-1'",
         "[upstreams.x]\napi_key = ['CANARY-1']",
+        "[upstreams.x]\napi_key = 8675309",
         "[upstreams.x]\nbase_url = 'CANARY-1'",
         "[upstreams.x]\nbase_url = 'https://me:CANARY-1@host'",
         "[keys]\na = 'CANARY 1'",
@@ -367,7 +368,9 @@ def test_every_problem_is_told_at_once(tmp_path):
 )
 def test_a_message_never_shows_a_secret(tmp_path, toml):
     """Nor what stands where a secret belongs, nor what looks like one."""
-    assert "CANARY" not in refusal(tmp_path, toml)
+    message = refusal(tmp_path, toml)
+    assert "CANARY" not in message
+    assert "8675309" not in message
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path):

@@ -220,14 +220,15 @@ async def test_old_requests_expire(database):
 
 async def test_pages_go_from_new_to_old_without_gaps(database):
     """Also where several began in the same moment."""
-    heads = [closed(f"s{n:02}", created=float(n // 3)) for n in range(20)]
+    heads = [closed(f"s{n * 7 % 20:02}", created=float(n // 3)) for n in range(20)]
     recorder = Recorder(Closed(*heads, closed("x", owner="bob")), database, FakeClock())
     await recorder.fill()
     seen, before = [], ""
     while page := await recorder.generations("alice", before=before, limit=7):
         seen += [generation.id for generation in page]
         before = seen[-1]
-    assert seen == [f"s{n:02}" for n in reversed(range(20))]
+    newest_first = sorted(heads, key=lambda head: (head.meta.created, head.id), reverse=True)
+    assert seen == [head.id for head in newest_first]
 
 
 async def test_a_conversations_answers(database):
