@@ -18,8 +18,10 @@ from headrace.stores.tail import Tail
 PERIOD = 1.0
 #: Payload of a segment: one read decodes one or two of them, 60 us each.
 SEGMENT_BYTES = 64 * 1024
-#: Segments that are written in one transaction, and rows that are swept in one: under a millisecond each.
+#: Segments that are written in one transaction (two milliseconds), of how many streams at most, and rows that are
+#: swept in one (under a millisecond).
 SEGMENTS = 4
+BATCH = 50
 SWEEP = 400
 #: Rows that are read at a time, in a thread.
 GATHER = 1_000
@@ -28,17 +30,20 @@ CHECKPOINT_PAGES = 1_000
 RESET_PAGES = 16_000
 
 
-def gather(reader: Reader, stream: int, rows: "array[int]") -> list[list[Record]]:
-    """A closed stream's records in pieces of about the size of a segment. Raises StoreCorrupt where one is missing."""
+def gather(reader: Reader, rows: "array[int]", tail: int) -> list[list[Record]] | None:
+    """A closed stream's records in pieces of about the size of a segment; None where they are damaged."""
     segments: list[list[Record]] = []
     size = SEGMENT_BYTES
     following = 1
     for place in range(0, len(rows), GATHER):
-        with store_errors():
-            parts = reader.chunks(rows[place : place + GATHER])
+        try:
+            with store_errors():
+                parts = reader.chunks(rows[place : place + GATHER])
+        except StoreCorrupt:
+            return None
         for first, records in parts:
             if first != following:
-                raise StoreCorrupt(f"A record of stream {stream} is missing.")
+                return None
             following += len(records)
             for record in records:
                 if size >= SEGMENT_BYTES:
@@ -46,7 +51,12 @@ def gather(reader: Reader, stream: int, rows: "array[int]") -> list[list[Record]
                     size = 0
                 segments[-1].append(record)
                 size += len(record.data) + len(record.event)
-    return segments
+    return segments if following == tail + 1 else None
+
+
+def gather_all(reader: Reader, work: "list[tuple[array[int], int]]") -> list[list[list[Record]] | None]:
+    """The same for several streams, in one visit to the thread."""
+    return [gather(reader, rows, tail) for rows, tail in work]
 
 
 class Upkeep:
@@ -81,33 +91,44 @@ class Upkeep:
         """One round. Raises StoreError."""
         await self.compact()
         await self.sweep()
-        if self.purge or self._commit.wal_pages > RESET_PAGES:
-            purge, self.purge = self.purge, False
+        if self.purge:
+            self.purge = False
             await self.checkpoint(reset=True)
-            if purge:
-                await self._shared.checkpoint()
+            await self._shared.checkpoint()
+        await self._bound_wal()
+
+    async def _bound_wal(self) -> None:
+        if self._commit.wal_pages > RESET_PAGES:
+            await self.checkpoint(reset=True)
         elif self._commit.wal_pages > CHECKPOINT_PAGES:
             await self.checkpoint()
 
     async def compact(self) -> None:
-        """Move closed streams into segments."""
+        """Move closed streams into segments, as many at a time as make one short transaction."""
         async with self._compacting:
-            closed = [tail for tail in self._view.live.values() if tail.outcome is not None]
-            for tail in closed:
-                if tail.number not in self._broken:
-                    try:
-                        await self._compact(tail)
-                    except StoreCorrupt:
-                        # It stays as it is, and its readers are told; the others need not wait for it.
-                        self._broken.add(tail.number)
+            closed = [t for t in self._view.live.values() if t.outcome is not None and t.number not in self._broken]
+            while closed:
+                batch, size = [closed.pop()], 0
+                while closed and size + closed[-1].size < SEGMENTS * SEGMENT_BYTES and len(batch) < BATCH:
+                    size += closed[-1].size
+                    batch.append(closed.pop())
+                await self._compact(batch)
+                await self._bound_wal()
 
-    async def _compact(self, tail: Tail) -> None:
+    async def _compact(self, batch: list[Tail]) -> None:
         loop = asyncio.get_running_loop()
-        rows = tail.all_rows()[:]
-        segments = await loop.run_in_executor(self._threads, gather, self._reader, tail.number, rows)
-        if sum(map(len, segments)) != tail.tail and not tail.gone:
-            raise StoreCorrupt(f"A record of stream {tail.number} is missing.")
+        work = [(tail.all_rows()[:], tail.tail) for tail in batch]
+        gathered = await loop.run_in_executor(self._threads, gather_all, self._reader, work)
+        whole = []
+        for tail, (rows, _), segments in zip(batch, work, gathered, strict=True):
+            if segments is not None:
+                whole.append(self._move_all(tail, segments, rows))
+            elif not tail.gone:
+                # It stays as it is, and its readers are told; the others need not wait for it.
+                self._broken.add(tail.number)
+        await asyncio.gather(*whole)
 
+    async def _move_all(self, tail: Tail, segments: list[list[Record]], rows: "array[int]") -> None:
         first = 1
         for place in range(0, max(1, len(segments)), SEGMENTS):
             part = segments[place : place + SEGMENTS]

@@ -12,10 +12,13 @@ from headrace.model.outcome import Outcome
 from headrace.stores.sqlite_commit import Append, Transaction
 from headrace.stores.sqlite_connection import Durability, store_errors
 from headrace.stores.sqlite_file import Lock, Row
-from headrace.stores.sqlite_orphan import SLICE, Orphan, lock_path
+from headrace.stores.sqlite_orphan import Orphan, lock_path
 from headrace.stores.sqlite_place import Place, log_path
 from headrace.stores.sqlite_shared import Signal
 from headrace.stores.tail import Tail
+
+#: Streams that are buried in one transaction on the event loop: 80 us each.
+OWN_SLICE = 25
 
 
 class SqliteWorker:
@@ -236,12 +239,12 @@ class SqliteWorker:
             swept = [0]
 
             def write(txn: Transaction, ids: list[str] = ids, swept: list[int] = swept) -> None:
-                ids[:] = [id for _, id, _, _ in txn.writer.aged(now, kept, SLICE)]
-                swept[0] = txn.writer.sweep_tombstones(now, kept, SLICE)
+                ids[:] = [id for _, id, _, _ in txn.writer.aged(now, kept, OWN_SLICE)]
+                swept[0] = txn.writer.sweep_tombstones(now, kept, OWN_SLICE)
 
             await place.commit.change(write)
             await self.bury([(await place.find(id))[1] for id in ids], "expired", now)
             await place.shared.unname(ids)
             count += len(ids) + swept[0]
-            if len(ids) < SLICE and swept[0] < SLICE:
+            if len(ids) < OWN_SLICE and swept[0] < OWN_SLICE:
                 return count
