@@ -1,7 +1,6 @@
 """The command line: ``headrace serve`` and ``headrace check``."""
 
 import logging
-import os
 import socket
 import sys
 from typing import Annotated, NoReturn
@@ -12,10 +11,7 @@ from headrace import __version__
 from headrace.config import Settings, environment, load, warnings
 from headrace.errors import ConfigError
 from headrace.server import bind, run
-from headrace.supervisor import SOCKETS, Supervisor
-
-#: Exit status where the configuration cannot work, as for uvicorn's start-up failures.
-BAD_CONFIG = 3
+from headrace.supervisor import BAD_CONFIG, Supervisor
 
 app = typer.Typer(
     name="headrace",
@@ -65,12 +61,11 @@ def serve(
 
 
 @app.command(hidden=True)
-def worker() -> None:
-    """Serve on sockets that a supervisor has opened."""
+def worker(*, sockets: Annotated[str, typer.Option()], lifeline: Annotated[int, typer.Option()]) -> None:
+    """Serve on sockets that a supervisor has opened, for as long as it lives."""
     settings = _load(None, {})
     _log()
-    sockets = [socket.socket(fileno=int(number)) for number in os.environ[SOCKETS].split(",")]
-    run(settings, sockets, lambda: None)
+    run(settings, [socket.socket(fileno=int(number)) for number in sockets.split(",")], lambda: None, lifeline)
 
 
 @app.command()

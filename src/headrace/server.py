@@ -89,16 +89,23 @@ class _Listener(Granian):
         self._shd = SocketHolder(self._listening.fileno(), False, BACKLOG)  # type: ignore[assignment, call-arg]
 
 
-def run(settings: Settings, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
-    """Serve until a signal comes; ``ready`` is called once requests are answered."""
+def run(
+    settings: Settings, sockets: Sequence[socket.socket], ready: Callable[[], None], lifeline: int | None = None
+) -> None:
+    """Serve until a signal comes; ``ready`` is called once requests are answered.
+
+    ``lifeline`` is the reading end of a pipe: when it closes, the supervisor is dead, and the process ends at once.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, sockets, ready))
+        runner.run(_serve(settings, sockets, ready, lifeline))
 
 
-async def _serve(settings: Settings, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
+async def _serve(
+    settings: Settings, sockets: Sequence[socket.socket], ready: Callable[[], None], lifeline: int | None
+) -> None:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        told, again = _signals()
+        told, again = _signals(lifeline)
         listeners = [_Listener(app, listening, settings.server) for listening in sockets]
         serving = [asyncio.create_task(listener.serve()) for listener in listeners]
         waiting = asyncio.create_task(told.wait())
@@ -117,14 +124,22 @@ async def _serve(settings: Settings, sockets: Sequence[socket.socket], ready: Ca
             task.result()
 
 
-def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Events for the first signal and for the second."""
+def _signals(lifeline: int | None) -> tuple[asyncio.Event, asyncio.Event]:
+    """Events for the first signal and for the second; the end of the supervisor counts as both."""
     told, again = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
         (again if told.is_set() else told).set()
 
+    def on_orphaned(fd: int) -> None:
+        loop.remove_reader(fd)
+        told.set()
+        again.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, on_signal)
+            loop.add_signal_handler(number, on_signal)
+    if lifeline is not None:
+        loop.add_reader(lifeline, on_orphaned, lifeline)
     return told, again

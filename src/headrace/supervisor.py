@@ -1,6 +1,7 @@
 """The supervisor: several worker processes on the same sockets.
 
 Each worker is a whole server process. One that dies is replaced, and one that keeps dying is replaced ever more slowly.
+Workers do not outlive their supervisor: they hold the other end of a pipe that closes with it, however it dies.
 """
 
 import os
@@ -14,10 +15,14 @@ from types import FrameType
 
 #: A worker that dies sooner than this after its start (seconds) makes the next one wait, twice as long each time.
 STABLE = 10.0
+FIRST_WAIT = 0.25
 LONGEST_WAIT = 30.0
 
-#: In this variable a worker finds the numbers of the sockets that it inherits.
-SOCKETS = "HEADRACE_WORKER_SOCKETS"
+#: Seconds between two looks.
+INTERVAL = 0.05
+
+#: The exit status of a process whose configuration cannot work: starting it again does not help.
+BAD_CONFIG = 3
 
 
 class Supervisor:
@@ -26,43 +31,58 @@ class Supervisor:
     def __init__(self, count: int, sockets: Sequence[socket.socket], environment: Mapping[str, str]) -> None:
         self._count = count
         self._fds = [listening.fileno() for listening in sockets]
-        self._environment = {**os.environ, **environment, SOCKETS: ",".join(map(str, self._fds))}
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self._environment = {**os.environ, **environment}
+        #: The workers, and when they were started.
+        self._workers: dict[subprocess.Popen[bytes], float] = {}
+        self._signals: list[int] = []
         self._stopping = False
+        self._status = 0
         self._wait = 0.0
+        self._start_at = 0.0
+        self._lifeline, self._held = os.pipe()
 
     def run(self) -> int:
         """Supervise until a signal comes and all workers have ended. Returns the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._pass_on)
-        self._workers = [self._start() for _ in range(self._count)]
+            signal.signal(number, self._note)
         while True:
-            dead = [worker for worker in self._workers if worker.poll() is not None]
-            self._workers = [worker for worker in self._workers if worker.returncode is None]
+            self._pass_on()
+            self._bury()
             if self._stopping and not self._workers:
-                return 0
-            if dead and not self._stopping:
-                self._replace(len(dead))
-            time.sleep(0.1)
+                return self._status
+            while not self._stopping and len(self._workers) < self._count and time.monotonic() >= self._start_at:
+                self._start()
+            time.sleep(INTERVAL)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "headrace", "worker"], env=self._environment, pass_fds=self._fds
+    def _start(self) -> None:
+        fds = ",".join(map(str, self._fds))
+        worker = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
+            [sys.executable, "-m", "headrace", "worker", "--sockets", fds, "--lifeline", str(self._lifeline)],
+            env=self._environment,
+            pass_fds=[*self._fds, self._lifeline],
+            # A terminal's Ctrl-C comes to the supervisor alone; a worker that hears it twice would not drain.
+            process_group=0,
         )
-        self._started_at = time.monotonic()
-        return worker
+        self._workers[worker] = time.monotonic()
 
-    def _replace(self, count: int) -> None:
-        stable = time.monotonic() - self._started_at >= STABLE
-        self._wait = 0.0 if stable else min(LONGEST_WAIT, self._wait * 2 or 0.25)
-        until = time.monotonic() + self._wait
-        while time.monotonic() < until and not self._stopping:
-            time.sleep(0.05)
-        if not self._stopping:
-            self._workers += [self._start() for _ in range(count)]
+    def _bury(self) -> None:
+        now = time.monotonic()
+        for worker in [worker for worker in self._workers if worker.poll() is not None]:
+            stable = now - self._workers.pop(worker) >= STABLE
+            self._wait = 0.0 if stable else min(LONGEST_WAIT, self._wait * 2 or FIRST_WAIT)
+            self._start_at = now + self._wait
+            if worker.returncode == BAD_CONFIG and not self._stopping:
+                self._status = BAD_CONFIG
+                self._signals.append(signal.SIGTERM)
 
-    def _pass_on(self, number: int, _: FrameType | None) -> None:
-        self._stopping = True
-        for worker in self._workers:
-            if worker.poll() is None:
-                worker.send_signal(number)
+    def _note(self, number: int, _: FrameType | None) -> None:
+        """Only note it: between two looks, the list of workers may be about to change."""
+        self._signals.append(number)
+
+    def _pass_on(self) -> None:
+        while self._signals:
+            number = self._signals.pop(0)
+            self._stopping = True
+            for worker in self._workers:
+                if worker.poll() is None:
+                    worker.send_signal(number)
