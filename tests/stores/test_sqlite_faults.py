@@ -270,3 +270,27 @@ async def test_numbers_are_not_used_again(tmp_path):
     assert await read_all(other, "b") == (numbered(1, 3), CUT)
     await other.close()
     await log.close()
+
+
+@pytest.mark.parametrize("same_file", [True, False])
+async def test_a_name_freed_at_the_moment_of_a_crash_is_freed(tmp_path, same_file):
+    """What the append has committed is carried out in the shared file by whoever takes the dead one's over."""
+    key, client = Name("idempotency", "k"), Name("client", "c", "f")
+    survivor = None if same_file else await SqliteLog(tmp_path).open()
+    log = await SqliteLog(tmp_path).open()
+    await log.create("s", meta(), [key])
+    # The process dies after the commit in its own file and before the shared one hears of it.
+    log._place.upkeep._shared = None
+    log._place.upkeep.pay = asyncio.Event().wait
+    future = log.append("s", 0, (), CUT, freed=[key], names=[client])
+    await log._place.commit.change(lambda txn: None)
+    abandon(log)
+    future.cancel()
+    survivor = survivor or await SqliteLog(tmp_path).open()
+    assert await survivor.resolve("ann", "k", ["idempotency"]) is not None
+    await survivor.reap(lambda head: CUT)
+    await survivor._place.upkeep.tidy()
+    assert await survivor.resolve("ann", "k", ["idempotency"]) is None
+    assert await survivor.resolve("ann", "c", ["client"]) == ("s", "f")
+    await survivor._place.upkeep.tidy()
+    await survivor.close()

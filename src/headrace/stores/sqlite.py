@@ -3,13 +3,14 @@
 Each worker writes a log file of its own, on which it holds a lock for life; all workers read all files. What must be
 unique over the workers (first-come names, signals, the epoch) is in one shared file.
 
-What a crash may cost: a name is bound, and freed, in the shared file *after* the commit in the log file that it comes
-with, before the caller is told. A process killed between the two leaves a stream without its name (it is found as
-interrupted and nobody was told of it), or a name that leads to an ended stream.
+A first-come name that comes with an append is committed with it as owed, and the shared file is told before the caller
+is; after a crash in between, by whoever takes the file over. A process that is killed within ``create`` may leave a
+stream without its name: nobody was told of it, and it is found as interrupted.
 """
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from headrace.core.log import FIRST_COMES, Appended, Batch, Bound, Head, Name, Wake
 from headrace.errors import HeadraceError, NotFound, StoreError, StoreUnavailable, StreamGone
@@ -53,7 +54,7 @@ class SqliteLog(SqliteWorker):
         if not first:
             return Bound(id)
         try:
-            bound = await place.shared.bind(meta.owner, id, first, all=True)
+            bound = await place.shared.claim(meta.owner, id, first)
         except StoreError:
             await self._take_back(place, tail)
             raise
@@ -98,7 +99,7 @@ class SqliteLog(SqliteWorker):
         step = Append(tail, expected_tail, records, outcome, format, names, freed)
         place.commit.submit(step)
         if (names or freed) and any(name.kind in FIRST_COMES for name in (*names, *freed)):
-            return self._named(place, tail, step, names, freed)
+            return self._named(place, step)
         return step.future
 
     def _refuse(self, place: Place, id: str) -> "asyncio.Future[Appended]":
@@ -122,24 +123,21 @@ class SqliteLog(SqliteWorker):
         place.spawn(look())
         return future
 
-    def _named(
-        self, place: Place, tail: Tail, step: Append, names: Sequence[Name], freed: Sequence[Name]
-    ) -> "asyncio.Future[Appended]":
+    def _named(self, place: Place, step: Append) -> "asyncio.Future[Appended]":
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
 
         async def bind() -> None:
             try:
                 appended = await step.future
-                if appended.ok:
-                    bound = [name for name in names if name.kind in FIRST_COMES]
-                    loose = [name for name in freed if name.kind in FIRST_COMES]
-                    await place.shared.bind(tail.meta.owner, tail.id, bound, loose, all=False)
             except HeadraceError as error:
                 if not future.done():
                     future.set_exception(error)
-            else:
-                if not future.done():
-                    future.set_result(appended)
+                return
+            # Where that fails it stays committed as owed, and is paid as soon as the shared file takes it.
+            with suppress(StoreError):
+                await place.upkeep.pay()
+            if not future.done():
+                future.set_result(appended)
 
         place.spawn(bind())
         return future

@@ -170,14 +170,18 @@ class Append:
             txn.add((self._row, tail.number, first, after.tail, after.size, seal_, data))
         if self._format and not tail.format:
             writer.shape(tail.number, self._format)
-        if self._freed:
-            writer.free(tail.meta.owner, tail.number, [n for n in self._freed if n.kind not in FIRST_COMES])
-        if self._names:
-            latest = [n for n in self._names if n.kind not in FIRST_COMES]
-            writer.bind(tail.meta.owner, tail.number, latest, txn.now)
+        if self._freed or self._names:
+            self._rename(txn)
         if self._outcome is not None:
             writer.end(tail.number, after.tail, after.size, self._outcome)
         self._growth = txn.grown[tail] = after
+
+    def _rename(self, txn: Transaction) -> None:
+        tail, owner = self._tail, self._tail.meta.owner
+        txn.writer.free(owner, tail.number, [n for n in self._freed if n.kind not in FIRST_COMES])
+        txn.writer.owe(owner, tail.id, [n for n in self._freed if n.kind in FIRST_COMES], free=True)
+        txn.writer.bind(owner, tail.number, [n for n in self._names if n.kind not in FIRST_COMES], txn.now)
+        txn.writer.owe(owner, tail.id, [n for n in self._names if n.kind in FIRST_COMES], free=False)
 
     def publish(self) -> None:
         """Readers first, then the one who appended."""

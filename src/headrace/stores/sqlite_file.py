@@ -51,6 +51,8 @@ CREATE INDEX segments_place ON segments(stream, last);
 CREATE TABLE names(owner TEXT, kind TEXT, name TEXT, stream INTEGER NOT NULL, fingerprint TEXT NOT NULL,
   at REAL NOT NULL, PRIMARY KEY(owner, kind, name)) WITHOUT ROWID;
 CREATE INDEX names_stream ON names(stream);
+CREATE TABLE owed(number INTEGER PRIMARY KEY, stream TEXT NOT NULL, owner TEXT NOT NULL, kind TEXT NOT NULL,
+  name TEXT NOT NULL, fingerprint TEXT NOT NULL, free INTEGER NOT NULL);
 CREATE TABLE presence(stream TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
@@ -68,6 +70,18 @@ class Row(NamedTuple):
     head: Head
     compact: bool
     change: int
+
+
+class Owed(NamedTuple):
+    """A first-come name that a commit here has bound or freed, and that the shared file does not know of yet."""
+
+    number: int
+    stream: str
+    owner: str
+    kind: str
+    name: str
+    fingerprint: str
+    free: bool
 
 
 class Lock:
@@ -219,6 +233,13 @@ class Reader:
         """Closed streams that are not marked as recorded, oldest end first."""
         query = _SELECT + " WHERE outcome IS NOT NULL AND recorded = 0 AND gone = '' ORDER BY ended LIMIT ?"
         return [_row(v).head for v in self._db.execute(query, (limit,)).fetchall()]
+
+    def owed(self) -> list[Owed]:
+        """What the shared file has still to be told, in the order of the commits."""
+        return [Owed(*found) for found in self._owed()]
+
+    def _owed(self) -> list[Any]:
+        return self._db.execute("SELECT * FROM owed ORDER BY number").fetchall()
 
     def present(self, id: str) -> bool:
         """Whether this file's worker has said that it has participants."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from headrace.core.log import Head, Kept
 from headrace.model.outcome import Outcome
 from headrace.stores.sqlite_connection import Durability, immediate, store_errors
-from headrace.stores.sqlite_file import Lock, Reader
+from headrace.stores.sqlite_file import Lock, Owed, Reader
 from headrace.stores.sqlite_writer import Writer
 
 #: Milliseconds that a thread waits for somebody outside who has locked the file.
@@ -68,6 +68,16 @@ class Orphan:
         with store_errors(), immediate(self._writer.db):
             for stream, outcome in outcomes:
                 self._writer.end(stream.number, stream.head.tail, stream.head.size, outcome)
+
+    def owed(self) -> list[Owed]:
+        """The first-come names that the shared file has still to be told of."""
+        with store_errors():
+            return self._reader.owed()
+
+    def paid(self, owed: Sequence[Owed]) -> None:
+        """It knows them."""
+        with store_errors(), immediate(self._writer.db):
+            self._writer.paid(owed)
 
     def mark(self, ids: Sequence[str]) -> None:
         """Retention may have these."""

@@ -1,7 +1,8 @@
 """The data folder as one process has it open: its own log file, those of other workers, and the shared file."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,7 +119,7 @@ class Place:
         self._heard = 0
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(POLL, self._poll)
-        self.tasks = {asyncio.create_task(self.upkeep.run())}
+        self.tasks: set[asyncio.Task[None]] = {asyncio.create_task(self.upkeep.run())}
 
     @classmethod
     async def open(cls, folder: Path, durability: Durability, clock: Clock, boot: str, vfs: str) -> "Place":
@@ -148,14 +149,12 @@ class Place:
                 for tail in view.waited:
                     tail.call_wakes()
 
-    def spawn(self, work: "asyncio.Future[None] | object") -> None:
+    def spawn(self, work: Coroutine[object, object, None]) -> None:
         """Run something beside; a store that does not work now is no news to anybody in there."""
 
         async def run() -> None:
-            try:
-                await work  # type: ignore[misc]
-            except StoreError:
-                return
+            with suppress(StoreError):
+                await work
 
         task = asyncio.create_task(run())
         self.tasks.add(task)

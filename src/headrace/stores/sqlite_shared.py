@@ -15,6 +15,7 @@ import apsw
 
 from headrace.core.log import Bound, Name
 from headrace.stores.sqlite_connection import Durability, checkpoint, connect, immediate, ready, store_errors
+from headrace.stores.sqlite_file import Owed
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -49,6 +50,7 @@ class Shared:
         self._writer = connect(path, durability, busy_ms=busy_ms, vfs=vfs)
         ready(self._writer, path, SCHEMA_VERSION, SCHEMA)
         self._reader = connect(path, durability, write=False, busy_ms=50, vfs=vfs)
+        self._durability = durability
         self._pages = 0
         self._version = -1
         self._writer.set_wal_hook(self._grown)
@@ -74,6 +76,7 @@ class Shared:
                 self._writer.executemany(
                     "INSERT OR REPLACE INTO facts VALUES(?, ?)", [("boot", boot), ("epoch", epoch)]
                 )
+        self._writer.pragma("synchronous", "full" if self._durability == "power" else "normal")
         return epoch
 
     # --- names
@@ -84,30 +87,41 @@ class Shared:
         found = self._reader.execute(query, (owner, kind, name)).fetchone()
         return None if found is None else Bound(*found)
 
-    async def bind(self, owner: str, id: str, names: Sequence[Name], freed: Sequence[Name] = (), *, all: bool) -> Bound:
-        """Bind first-come names and free others of the same stream's; the stream that holds them now.
+    async def claim(self, owner: str, id: str, names: Sequence[Name]) -> Bound:
+        """Bind first-come names, all or, where one is taken, none; the stream that holds them now."""
+        return await self._run(self._claim, owner, id, names)
 
-        With ``all``, one name that is taken means that none is bound.
-        """
-        return await self._run(self._bind, owner, id, names, freed, all)
-
-    def _bind(self, owner: str, id: str, names: Sequence[Name], freed: Sequence[Name], all_of_them: bool) -> Bound:
+    def _claim(self, owner: str, id: str, names: Sequence[Name]) -> Bound:
         taken = "SELECT stream, fingerprint FROM names WHERE owner = ? AND kind = ? AND name = ?"
         with immediate(self._writer):
-            if all_of_them:
-                for name in names:
-                    found = self._writer.execute(taken, (owner, name.kind, name.name)).fetchone()
-                    if found is not None:
-                        return Bound(*found)
+            for name in names:
+                found: Any = self._writer.execute(taken, (owner, name.kind, name.name)).fetchone()
+                if found is not None:
+                    return Bound(*found)
             self._writer.executemany(
-                "DELETE FROM names WHERE owner = ? AND kind = ? AND name = ? AND stream = ?",
-                [(owner, name.kind, name.name, id) for name in freed],
-            )
-            self._writer.executemany(
-                "INSERT OR IGNORE INTO names VALUES(?, ?, ?, ?, ?)",
+                "INSERT INTO names VALUES(?, ?, ?, ?, ?)",
                 [(owner, name.kind, name.name, id, name.fingerprint) for name in names],
             )
-        return Bound(id, names[0].fingerprint if names else "")
+        return Bound(id, names[0].fingerprint)
+
+    async def settle(self, owed: Sequence[Owed]) -> None:
+        """Bind and free what commits in log files have said; a taken name stays where it is. Idempotent."""
+        if owed:
+            await self._run(self._settle, owed)
+
+    def _settle(self, owed: Sequence[Owed]) -> None:
+        with immediate(self._writer):
+            for debt in owed:
+                if debt.free:
+                    self._writer.execute(
+                        "DELETE FROM names WHERE owner = ? AND kind = ? AND name = ? AND stream = ?",
+                        (debt.owner, debt.kind, debt.name, debt.stream),
+                    )
+                else:
+                    self._writer.execute(
+                        "INSERT OR IGNORE INTO names VALUES(?, ?, ?, ?, ?)",
+                        (debt.owner, debt.kind, debt.name, debt.stream, debt.fingerprint),
+                    )
 
     async def unname(self, ids: Sequence[str]) -> None:
         """Free all names of these streams."""

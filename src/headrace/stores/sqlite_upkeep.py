@@ -89,6 +89,7 @@ class Upkeep:
 
     async def tidy(self) -> None:
         """One round. Raises StoreError."""
+        await self.pay()
         await self.compact()
         await self.sweep()
         if self.purge:
@@ -96,6 +97,14 @@ class Upkeep:
             await self.checkpoint(reset=True)
             await self._shared.checkpoint()
         await self._bound_wal()
+
+    async def pay(self) -> None:
+        """Tell the shared file of the first-come names that commits here have bound and freed. Raises StoreError."""
+        with store_errors():
+            owed = self._view.reader.owed()
+        if owed:
+            await self._shared.settle(owed)
+            await self._commit.change(lambda txn: txn.writer.paid(owed))
 
     async def _bound_wal(self) -> None:
         if self._commit.wal_pages > RESET_PAGES:

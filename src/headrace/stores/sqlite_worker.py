@@ -97,6 +97,10 @@ class SqliteWorker:
             streams = await asyncio.to_thread(orphan.open_streams)
             if streams:
                 await asyncio.to_thread(orphan.end, [(stream, close(stream.head)) for stream in streams])
+            owed = await asyncio.to_thread(orphan.owed)
+            if owed:
+                await place.shared.settle(owed)
+                await asyncio.to_thread(orphan.paid, owed)
         finally:
             await asyncio.to_thread(orphan.close)
         # Nothing can be opened in it until somebody holds its lock again.

@@ -12,7 +12,7 @@ from headrace.model.outcome import Outcome
 from headrace.model.record import Record
 from headrace.model.request import Meta
 from headrace.stores.sqlite_connection import Durability, checkpoint, connect, immediate, ready
-from headrace.stores.sqlite_file import SCHEMA, SCHEMA_VERSION, pack, seal
+from headrace.stores.sqlite_file import SCHEMA, SCHEMA_VERSION, Owed, pack, seal
 
 #: Serial numbers per opening of a file; the opening's own number stands above them.
 _SERIALS = 40
@@ -30,23 +30,23 @@ class Writer:
     ``quick_check``.
     """
 
-    def __init__(
-        self, path: Path, durability: Durability, *, boot: str, busy_ms: int = 0, vfs: str = "", wipe: bool = True
-    ) -> None:
+    def __init__(self, path: Path, durability: Durability, *, boot: str, busy_ms: int = 0, vfs: str = "") -> None:
         self.db = connect(path, durability, busy_ms=busy_ms, vfs=vfs)
         ready(self.db, path, SCHEMA_VERSION, SCHEMA)
         clean = self._fact("clean")
         if clean == 0 and self.db.pragma("quick_check") != "ok":
             self.db.close()
             raise StoreCorrupt(f"{path.name} was not closed cleanly and is damaged; keep a copy and move it away.")
+        # That the file is open must outlive a power cut whatever the durability: else what was lost after it would be
+        # taken for a file that was closed in order, and the epoch would not rise.
+        self.db.pragma("synchronous", "full")
         with immediate(self.db):
             last = self._fact("opening")
             opening = 1 + (last if isinstance(last, int) else 0)
             self._serial = opening << _SERIALS
-            self._state({"opening": opening})
-            if wipe:
-                self._state({"clean": 0, "boot": boot, "durability": durability})
-                self.db.execute("DELETE FROM presence")
+            self._state({"opening": opening, "clean": 0, "boot": boot, "durability": durability})
+            self.db.execute("DELETE FROM presence")
+        self.db.pragma("synchronous", "full" if durability == "power" else "normal")
 
     def serial(self) -> int:
         """The next number; never given twice in this file, whatever is deleted."""
@@ -116,6 +116,7 @@ class Writer:
         )
         self.db.execute("DELETE FROM segments WHERE stream = ?", (number,))
         self.db.execute("DELETE FROM names WHERE stream = ?", (number,))
+        self.db.execute("DELETE FROM owed WHERE stream = (SELECT id FROM streams WHERE number = ?)", (number,))
 
     def erase(self, number: int) -> None:
         """Take back a stream that lost the race for its name."""
@@ -137,6 +138,17 @@ class Writer:
             "DELETE FROM names WHERE owner = ? AND kind = ? AND name = ? AND stream = ?",
             ((owner, name.kind, name.name, number) for name in names),
         )
+
+    def owe(self, owner: str, id: str, names: Iterable[Name], *, free: bool) -> None:
+        """First-come names that the shared file is to be told of after this commit."""
+        self.db.executemany(
+            "INSERT INTO owed VALUES(?, ?, ?, ?, ?, ?, ?)",
+            [(self.serial(), id, owner, name.kind, name.name, name.fingerprint, free) for name in names],
+        )
+
+    def paid(self, owed: Iterable[Owed]) -> None:
+        """The shared file knows."""
+        self.db.executemany("DELETE FROM owed WHERE number = ?", [(debt.number,) for debt in owed])
 
     def set_presence(self, id: str, present: bool) -> None:
         """Whether this worker has participants on a stream."""
