@@ -137,6 +137,7 @@ class RedisLog:
         self._owned: set[str] = set()
         self._cancels: list[Callable[[str], None]] = []
         self._tasks: set[asyncio.Task[object]] = set()
+        self._closed = False
 
     async def open(self) -> "RedisLog":
         with redis_errors():
@@ -196,6 +197,9 @@ class RedisLog:
 
     def append(self, id, expected_tail, records, outcome=None, *, format="", names=(), freed=()):
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            future.set_exception(StoreError("The store is closed."))
+            return future
         before, self._last[id] = self._last.get(id), future
         data = _pack(list(records))
         args = [
@@ -229,6 +233,8 @@ class RedisLog:
             del self._last[id]
 
     async def read(self, id: str, after: int, *, max_bytes: int = 65536, wake: Wake | None = None) -> Batch:
+        if self._closed:
+            raise StoreError("The store is closed.")
         # Registered before the look: what comes between the two rings it, and it is taken back where there is news.
         if wake is not None:
             self._wakes.setdefault(id, []).append(wake)
@@ -319,10 +325,15 @@ class RedisLog:
         return bool(dropped)
 
     async def close(self) -> None:
+        if self._closed:
+            return
         pending = [future for future in self._last.values() if not future.done()]
         if pending:
             await asyncio.wait(pending)
+        self._closed = True
         await self.die()
+        for id in [*self._wakes]:
+            self._ring(id)
         await self._redis.delete(f"w:{self._writer}")
         await self._redis.aclose()
 

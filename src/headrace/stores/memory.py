@@ -158,8 +158,10 @@ class MemoryLog:
         return True
 
     async def close(self) -> None:
-        """Nothing works after this."""
+        """Nothing works after this; those who wait are woken, and their next read says so."""
         self._closed = True
+        for stream in self._streams.values():
+            stream.call_wakes()
 
     # --- Health, Ownership, Signals
 

@@ -92,20 +92,20 @@ class SqliteLog(SqliteWorker):
         freed: Sequence[Name] = (),
     ) -> "asyncio.Future[Appended]":
         """Add records where the tail is as expected; done when committed and, for readers here, published."""
-        place = self._place
-        tail = place.own.live.get(id)
-        if tail is None:
-            return self._refuse(place, id)
+        place = self._opened
+        tail = None if place is None else place.own.live.get(id)
+        if place is None or tail is None:
+            return self._refuse(id)
         step = Append(tail, expected_tail, records, outcome, format, names, freed)
         place.commit.submit(step)
         if (names or freed) and any(name.kind in FIRST_COMES for name in (*names, *freed)):
             return self._named(place, step)
         return step.future
 
-    def _refuse(self, place: Place, id: str) -> "asyncio.Future[Appended]":
+    def _refuse(self, id: str) -> "asyncio.Future[Appended]":
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
 
-        async def look() -> None:
+        async def look(place: Place) -> None:
             try:
                 _, found = await place.find(id)
                 head = found.head if isinstance(found, Row) else found.head()
@@ -120,7 +120,10 @@ class SqliteLog(SqliteWorker):
                 if not future.done():
                     future.set_result(Appended(False, head.tail, head.outcome))
 
-        place.spawn(look())
+        if self._opened is None:
+            future.set_exception(StoreError("The store is not open."))
+        else:
+            self._opened.spawn(look(self._opened))
         return future
 
     def _named(self, place: Place, step: Append) -> "asyncio.Future[Appended]":
@@ -160,8 +163,10 @@ class SqliteLog(SqliteWorker):
         return batch
 
     def forget(self, id: str, wake: Wake) -> None:
-        """Drop a wake that has not been called."""
-        place = self._place
+        """Drop a wake that has not been called; harmless once the store is closed."""
+        place = self._opened
+        if place is None:
+            return
         for view in (place.own, *place.views.values()):
             tail = view.live.get(id)
             if tail is not None and wake in tail.wakes:

@@ -88,7 +88,7 @@ def _open(folder: Path, durability: Durability, boot: str, vfs: str) -> _Opened:
             writer = Writer(path, durability, boot=boot, busy_ms=busy_ms, vfs=vfs)
             shared.clear(number, 1 << 62)
             own = View(path, number, durability, vfs)
-            return _Opened(number, lock, writer, own, own.load(), shared, epoch)
+            return _Opened(number, lock, writer, own, own.load(own.reader), shared, epoch)
         except BaseException:
             lock.release()
             raise

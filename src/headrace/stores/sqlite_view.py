@@ -32,11 +32,13 @@ class Loaded(NamedTuple):
 
 
 class View:
-    """One file. The constructor and :meth:`load` may run in a thread; everything else on the event loop."""
+    """One file. The constructor and the loads may run in a thread; everything else on the event loop."""
 
     def __init__(self, path: Path, number: int, durability: Durability, vfs: str = "") -> None:
         self.number = number
         self.path = path
+        self._durability: Durability = durability
+        self._vfs = vfs
         self.reader = Reader(path, durability, vfs)
         self.live: dict[str, Tail] = {}
         #: Streams that somebody in this process waits for.
@@ -52,15 +54,22 @@ class View:
 
     # --- following
 
-    def load(self) -> Loaded:
+    def load(self, reader: Reader) -> Loaded:
         """Ask what has changed since the last time; all that is hot at the first."""
-        reader = self.reader
         reader.snapshot(True)
         try:
             rows = reader.hot() if self._seen_change < 0 else reader.changed(self._seen_change)
             return Loaded(rows, reader.places(self._seen_row))
         finally:
             reader.snapshot(False)
+
+    def load_apart(self) -> Loaded:
+        """The same in a thread: over a connection of its own, for the event loop goes on using the other one."""
+        reader = Reader(self.path, self._durability, self._vfs)
+        try:
+            return self.load(reader)
+        finally:
+            reader.close()
 
     def apply(self, loaded: Loaded) -> None:
         """Take in what has changed, and wake those who wait for it."""
@@ -122,7 +131,7 @@ class View:
                 version = self.reader.version()
                 if version != self._version:
                     with store_errors():
-                        self.apply(await asyncio.to_thread(self.load))
+                        self.apply(await asyncio.to_thread(self.load_apart))
                     self._version = version
                 self._fresh_at = time.monotonic()
         self.refresh()
@@ -134,7 +143,7 @@ class View:
         with store_errors():
             version = self.reader.version()
             if version != self._version:
-                self.apply(self.load())
+                self.apply(self.load(self.reader))
                 self._version = version
         self._fresh_at = time.monotonic()
 
@@ -204,6 +213,6 @@ class View:
 
     def close(self) -> None:
         """Let go of the file, and wake those who wait: their next read says why."""
-        for tail in self.waited:
+        for tail in self.live.values():
             tail.call_wakes()
         self.reader.close()

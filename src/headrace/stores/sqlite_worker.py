@@ -113,7 +113,7 @@ class SqliteWorker:
 
     def owns(self, id: str) -> bool:
         """Whether this process is the one that writes the stream."""
-        tail = self._place.own.live.get(id)
+        tail = None if self._opened is None else self._opened.own.live.get(id)
         return tail is not None and tail.outcome is None and not tail.inherited
 
     # --- Signals

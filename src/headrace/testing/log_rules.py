@@ -3,7 +3,7 @@
 import asyncio
 
 from headrace.core.log import Appended, Batch, Bound, Name
-from headrace.errors import NotFound, OffsetAhead, StreamGone
+from headrace.errors import NotFound, OffsetAhead, StoreError, StreamGone
 from headrace.model.record import Record
 from headrace.testing.clock import settle
 from headrace.testing.contract import CUT, DONE, Bell, Stage, fails, meta, numbered, put, read, read_all, rule, same
@@ -335,6 +335,23 @@ async def a_list_goes_by_pages_from_the_newest(stage: Stage) -> None:
     same(pages, [["s6", "s5"], ["s4", "s2"], ["s1", "s0"]])
     await log.drop("s4")
     same([head.id for head in await log.list("ann", before="s4", limit=2)], ["s2", "s1"])
+
+
+@rule()
+async def a_closed_store_says_so(stage: Stage) -> None:
+    """What was called before the end is committed; nobody waits for ever, and forgetting is harmless."""
+    log = await stage.open()
+    await put(log, "s", 1)
+    bell = Bell()
+    await log.read("s", 1, wake=bell)
+    last = log.append("s", 1, numbered(2, 2))
+    await log.close()
+    same(await last, Appended(True, 2))
+    await bell.wait()
+    await fails(StoreError, log.append("s", 2, numbered(3, 3)))
+    await fails(StoreError, log.read("s", 0))
+    log.forget("s", bell)
+    await log.close()
 
 
 @rule(workers=True)
