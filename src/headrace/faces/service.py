@@ -37,7 +37,7 @@ class Service:
     authenticate: Callable[[Request], Caller]
 
 
-def service(request: Request) -> Service:
+async def service(request: Request) -> Service:
     """The service of the app that a request has come to."""
     found: Service = request.app.state.service
     return found
