@@ -63,18 +63,7 @@ class HeadraceServer:
 
     def start(self) -> None:
         """Start it, on the port that it had before if it had one, and wait until it is ready."""
-        self.port = self.port or free_port()
-        keep = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV")
-        env = {name: os.environ[name] for name in keep if name in os.environ}
-        env |= {"HEADRACE_DATA": str(self.folder / "data"), "HEADRACE_CONFIG": str(self._config), **self._env}
-        if self.kind == "granian":
-            command = ["-m", "headrace", "serve", "--port", str(self.port), "--workers", str(self.workers)]
-        else:
-            command = ["-m", "uvicorn", "headrace.app:app", "--port", str(self.port), "--log-level", "warning"]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *command], cwd=self.folder, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
+        self.process = self.launch()
         deadline = time.monotonic() + START
         while True:
             if self.process.poll() is not None:
@@ -86,6 +75,21 @@ class HeadraceServer:
                 pass
             assert time.monotonic() < deadline, f"not ready in time:\n{self.log.read_text()}"
             time.sleep(0.05)
+
+    def launch(self) -> "subprocess.Popen[bytes]":
+        """Start a process and wait for nothing; the caller ends it."""
+        self.port = self.port or free_port()
+        keep = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV")
+        env = {name: os.environ[name] for name in keep if name in os.environ}
+        env |= {"HEADRACE_DATA": str(self.folder / "data"), "HEADRACE_CONFIG": str(self._config), **self._env}
+        if self.kind == "granian":
+            command = ["-m", "headrace", "serve", "--port", str(self.port), "--workers", str(self.workers)]
+        else:
+            command = ["-m", "uvicorn", "headrace.app:app", "--port", str(self.port), "--log-level", "warning"]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *command], cwd=self.folder, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it by its process id and wait; returns its exit status."""
