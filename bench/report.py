@@ -15,6 +15,10 @@ from typing import Any
 
 MARKERS = "<!-- bench:start -->", "<!-- bench:end -->"
 
+#: The share of its core that something else may use in a run; over it the run is repeated, and the quietest counts.
+NOISE = 0.1
+TRIES = 3
+
 ABOUT = """\
 # Benchmark
 
@@ -167,8 +171,9 @@ def _noise(results: Results) -> str:
     others = [sample.others for sample in samples] or [0.0]
     rounds = max(map(len, results.samples.values()))
     return (
-        f"Medians of {rounds} round{'s' if rounds > 1 else ''}, the range in brackets. Something other than the relay "
-        f"used {statistics.median(others):.0%} of the relay's core (at most {max(others):.0%} in one run)."
+        f"Medians of {rounds} round{'s' if rounds > 1 else ''}, the range in brackets. A run in which "
+        f"something else used over {NOISE:.0%} of the relay's core was repeated, at most {TRIES - 1} times, and the "
+        f"quietest kept; in those kept it used {statistics.median(others):.0%} (at most {max(others):.0%})."
     )
 
 
