@@ -126,7 +126,7 @@ def _steady_rows(results: Results) -> list[str]:
                 f"| {scenario.replace(' x ', ' × ')} | {relay} | {cpu} | {core} | {min(share, 1):.1%} |"
                 f" {latency[0]} | {latency[1]} | {lost} |"
             )
-    return rows
+    return rows if len(rows) > 2 else []
 
 
 def _first_rows(results: Results) -> list[str]:
@@ -136,7 +136,7 @@ def _first_rows(results: Results) -> list[str]:
             p50 = results.figure(scenario, relay, lambda s: s.first50)
             p99 = results.figure(scenario, relay, lambda s: s.first99)
             rows.append(f"| {scenario.rpartition(' ')[2]} | {relay} | {p50} | {p99} |")
-    return rows
+    return rows if len(rows) > 2 else []
 
 
 def _comparison(results: Results) -> list[str]:
