@@ -5,8 +5,10 @@ passes on, scrubbed: agents must be able to read ``context_length_exceeded``. Of
 more than that it failed.
 """
 
+import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -15,6 +17,8 @@ from headrace.upstreams.http import Exchange
 
 #: Bytes of an error's body that are read.
 MAX_ERROR_BODY = 65536
+#: Seconds that it may take to come.
+ERROR_BODY_TIMEOUT = 1.0
 #: Seconds that a client is asked to wait at most.
 MAX_RETRY_AFTER = 60.0
 
@@ -30,10 +34,15 @@ async def refusal(exchange: Exchange, scrub: Callable[[bytes], ErrorDetail], now
     ``scrub`` reads the dialect's error object (an empty detail where there is none); ``now`` is in Unix seconds.
     """
     status = exchange.status
+    body = b""
     try:
-        detail = scrub(await exchange.read_head(MAX_ERROR_BODY))
+        # The status is known: a body that does not come must not turn it into a deadline's.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ERROR_BODY_TIMEOUT):
+                body = await exchange.read_head(MAX_ERROR_BODY)
     finally:
         exchange.release()
+    detail = scrub(body)
     told = detail if detail.message or detail.code or detail.type else None
     wait = retry_after(exchange.headers, now)
     if status == _RATE_LIMITED:
@@ -51,7 +60,7 @@ async def refusal(exchange: Exchange, scrub: Callable[[bytes], ErrorDetail], now
     return error
 
 
-def retry_after(headers: "dict[str, str]", now: float) -> float | None:
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait, capped; None where the upstream does not say or says nonsense (RFC 9110, section 10.2.3)."""
     if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
         return min(milliseconds / 1000, MAX_RETRY_AFTER)
