@@ -151,8 +151,6 @@ async def a_reader_is_woken_once(stage: Stage) -> None:
     await put(log, "s", 1)
     bell = Bell()
     same(await read(log, "s", 1, wake=bell), Batch(2, [], 1))
-    await settle()
-    same(bell.rung, 0)
     await log.append("s", 1, numbered(2, 2))
     await bell.wait()
     same(await read(log, "s", 1), Batch(2, numbered(2, 2), 2))
@@ -195,10 +193,11 @@ async def a_read_with_news_keeps_no_wake(stage: Stage) -> None:
     await put(log, "s", 1)
     bell = Bell()
     await log.read("s", 0, wake=bell)
+    rung = bell.rung
     await log.append("s", 1, numbered(2, 2), DONE)
     await log.read("s", 2, wake=bell)
     await settle()
-    same(bell.rung, 0)
+    same(bell.rung, rung)
 
 
 @rule()
@@ -212,9 +211,11 @@ async def a_forgotten_reader_is_not_called(stage: Stage) -> None:
     log.forget("s", gone)
     log.forget("s", gone)
     log.forget("nobody", gone)
+    # A wake says that there may be news: one about an earlier append may have come before it was forgotten.
+    rung = gone.rung
     await log.append("s", 1, numbered(2, 2))
     await stays.wait()
-    same(gone.rung, 0)
+    same(gone.rung, rung)
 
 
 @rule()
