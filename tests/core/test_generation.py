@@ -232,6 +232,20 @@ async def test_lingering_waits_for_somebody_to_come_back() -> None:
         assert (await ended(it, head.id)).reason == "abandoned"
 
 
+async def test_the_last_one_with_another_process_has_as_long_to_come_back() -> None:
+    """Where its participants are is a stream's own business: lingering begins when the last of them left."""
+    async with house() as it:
+        head = await it.start(FakeUpstream([chunk("a"), asyncio.Event()]), policy=LeavePolicy(5.0))
+        await it.log.set_presence(head.id, present=True)
+        it.reader(head).close()
+        await it.clock.advance(20)
+        await it.log.set_presence(head.id, present=False)
+        await it.clock.advance(5)
+        assert (await it.head(head.id)).outcome is None
+        await it.clock.advance(2)
+        assert (await ended(it, head.id)).reason == "abandoned"
+
+
 async def test_an_observer_keeps_nothing_alive() -> None:
     """Only participants count."""
     async with house() as it:

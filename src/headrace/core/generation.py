@@ -70,6 +70,8 @@ class Generation:
         self.tail = 0
         self.size = 0
         self.participants = 0
+        #: Participants were seen with another process since the last one left here.
+        self.visited = False
         self.outcome: Outcome | None = None
         #: Done when the log is closed.
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -113,7 +115,12 @@ class Generation:
     def leave(self) -> None:
         """A participant has left. After the last one the policy decides."""
         self.participants -= 1
-        if self.participants == 0 and self._policy.seconds is not None:
+        if self.participants == 0:
+            self.last_left()
+
+    def last_left(self) -> None:
+        """Nobody is there any more: begin to wait for somebody to come back, for as long as the policy says."""
+        if self._policy.seconds is not None:
             self.abandon_in(self._policy.seconds)
 
     def abandon_in(self, seconds: float) -> None:

@@ -226,9 +226,17 @@ class Registry:
             self._spawn(self._abandon(generation, self._signals))
 
     async def _abandon(self, generation: Generation, signals: Signals) -> None:
-        if await signals.present(generation.id):
+        present = await signals.present(generation.id)
+        if generation.participants:
+            return
+        if present:
+            generation.visited = True
             generation.abandon_in(PRESENCE_AGAIN)
-        elif generation.participants == 0:
+        elif generation.visited:
+            # The last one left another process just now, and has as long to come back as anybody.
+            generation.visited = False
+            generation.last_left()
+        else:
             generation.stop(State.CANCELLED, "abandoned")
 
     # -- ending ------------------------------------------------------------------------------------------------------
