@@ -325,8 +325,8 @@ def _reset(transport: asyncio.BaseTransport) -> None:
     if sock is not None:
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
+    # uvloop's transports are of none of asyncio's classes.
+    cast("asyncio.Transport", transport).abort()
 
 
 _NO_CONNECTION = (
