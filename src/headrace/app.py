@@ -19,6 +19,7 @@ from headrace.config import Settings, load
 from headrace.errors import HeadraceError, NotFound, RequestError
 from headrace.faces import chat_completions, failures, health, models, passthrough, simple_chat, streams, ticketing
 from headrace.faces.guard import Guard
+from headrace.faces.reply import SEND
 from headrace.parts import Parts
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app({**scope, SEND: send}, receive, noting)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may leave here, least of all an exception's text
             where = traceback.extract_tb(error.__traceback__)[-1]
             logger.error("unexpected %s in %s:%s", type(error).__name__, where.name, where.lineno)  # noqa: TRY400
@@ -95,7 +96,11 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     """What the router refuses: no such path, or not this method."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    refused: HeadraceError = NotFound("There is no such route.") if status == 404 else RequestError()
+    refused: HeadraceError = RequestError()
+    if status == 404:
+        refused = NotFound("There is no such route.")
+    elif status == 405:
+        refused = RequestError("This route does not take that method.")
     reply = failures.of_error(refused, request.scope["path"])
     reply.status_code = status
     if isinstance(error, HTTPException) and error.headers:

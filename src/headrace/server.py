@@ -6,6 +6,7 @@ their answers ended. A second signal ends the process at once.
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -49,6 +50,8 @@ def bind(server: Server) -> list[socket.socket]:
             family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             listening = socket.socket(family, kind, proto)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Connections inherit it. Without it the first token waits for the client's delayed ACK of the head: 40 ms.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listening.bind(address)
@@ -96,6 +99,11 @@ def run(
 
     ``lifeline`` is the reading end of a pipe: when it closes, the supervisor is dead, and the process ends at once.
     """
+    # What is there by now stays; and a stream makes no cycles, so looking for them often only costs (5 % of the time,
+    # and the worst of the latency).
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, sockets, ready, lifeline))
 

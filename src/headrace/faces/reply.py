@@ -25,6 +25,9 @@ NO_BUFFERING = {"cache-control": "no-cache, no-transform", "x-accel-buffering": 
 #: The bounds of ``retry:`` in milliseconds. It is jittered, so that readers who were cut together come back apart.
 RETRY = (2000, 5000)
 
+#: In a scope: how the server itself takes a message. The app's outermost layer puts it there.
+SEND = "headrace.send"
+
 
 class StreamReply(Response):
     """Sends what a reader reads. The reader is closed with the reply, however that ends.
@@ -61,12 +64,14 @@ class StreamReply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply. Returns early, without the last part of the body, where the answer did not complete."""
-        self._task = asyncio.current_task()
         # A server tells of a client who leaves only to somebody who asks.
         watcher = asyncio.create_task(self._watch(receive))
+        # In a task of its own: a wake-up then resumes this and not the frames of the framework around it, which cost
+        # more than the sending does.
+        self._task = asyncio.create_task(self._reply(scope, receive, send))
         self._registry.sweep.add(self)
         try:
-            await self._reply(scope, receive, send)
+            await self._task
         except asyncio.CancelledError:
             if not self._left:
                 raise
@@ -74,6 +79,7 @@ class StreamReply(Response):
             pass  # the client has left: that is how some servers tell it on send
         finally:
             watcher.cancel()
+            self._task.cancel()
             self._registry.sweep.discard(self)
             self._reader.close()
 
@@ -95,7 +101,6 @@ class StreamReply(Response):
 
     async def _reply(self, scope: Scope, receive: Receive, send: Send) -> None:
         reader = self._reader
-        first = b""
         if self._gate and self._refused is not None:
             await reader.settle(self._gate)
             outcome = reader.rendering.outcome
@@ -105,10 +110,13 @@ class StreamReply(Response):
         if scope.get("http_version", "1.1").startswith("1"):
             self.headers["connection"] = "keep-alive"
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        if self._retry:
-            first = (await self._read()).replace(b"\n\n", b"\nretry: %d\n\n" % randint(*RETRY), 1)  # noqa: S311
-            await self._send(send, first)
+        # What the layers in between have to say, they have said of the head; the body goes straight to the server.
+        send = scope.get(SEND, send)
+        retry = self._retry
         while data := await self._read():
+            if retry and not data.startswith(b":"):  # a keep-alive stays a block of its own
+                retry = False
+                data = data.replace(b"\n\n", b"\nretry: %d\n\n" % randint(*RETRY), 1)  # noqa: S311
             await self._send(send, data)
         outcome = reader.outcome
         if outcome is not None and (outcome.state is State.COMPLETED or reader.told_end):
