@@ -111,7 +111,7 @@ class Parts:
             return Demo(clock=self._clock, name=name)
         key = given.api_key.get_secret_value()
         trusted = ssl.create_default_context(cafile=given.ca_file) if given.ca_file else None
-        http = Http(ssl_context=trusted)
+        http = Http(ssl_context=trusted, connect=self._settings.deadlines.connect)
         if given.kind == "azure":
             return Azure(
                 name=name,
@@ -141,7 +141,7 @@ class Parts:
 
 def _deadlines(settings: Settings) -> Deadlines:
     given = settings.deadlines
-    return Deadlines(connect=given.connect, first=given.first, idle=given.idle, total=given.total)
+    return Deadlines(first=given.first, idle=given.idle, total=given.total)
 
 
 def _limits(settings: Settings) -> Limits:

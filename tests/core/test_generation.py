@@ -19,7 +19,7 @@ from headrace.model.outcome import Outcome, State, Usage
 from headrace.testing.clock import settle
 from headrace.testing.fake_upstream import End, FakeUpstream, KeepAlive, chunk, finish
 
-DEADLINES = Deadlines(connect=5, first=20, idle=10, total=100)
+DEADLINES = Deadlines(first=20, idle=10, total=100)
 
 
 async def ended(it: House, id: str) -> Outcome:

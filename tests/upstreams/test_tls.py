@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import socket
 import ssl
 
 import pytest
@@ -58,6 +59,16 @@ async def test_a_bad_certificate_fails_closed(cert: trustme.LeafCert, context: s
             await ask(server, context)
         assert not caught.value.accepted
         assert server.requests == []
+
+
+async def test_a_handshake_that_stalls_is_given_up_and_nothing_was_sent():
+    """The deadline of connecting holds for TLS too, and another upstream may be asked then."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        http = Http(connect=0.05)
+        with pytest.raises(UpstreamUnreachable) as caught:
+            await http.request("GET", f"https://127.0.0.1:{mute.getsockname()[1]}/v1", {})
+        await http.close()
+    assert not caught.value.accepted
 
 
 async def test_abort_closes_at_once_under_tls():

@@ -22,11 +22,10 @@ NEVER = float("inf")
 class Deadlines:
     """How long an upstream may take, in seconds. Time that we spend on ourselves never counts.
 
-    ``connect`` is until it takes the request on, ``first`` until the first record, ``idle`` between two records
-    (keep-alives show life, not progress), ``total`` for all of it.
+    ``first`` is until the first record, ``idle`` between two records (keep-alives show life, not progress), ``total``
+    for all of it. Connecting has a deadline of its own, where the connections are made.
     """
 
-    connect: float = 10.0
     first: float = 120.0
     idle: float = 60.0
     total: float = 3600.0

@@ -8,7 +8,8 @@ What this edge guarantees, whatever the other side does:
 - An answer that was cut is never taken for one that ended.
 - Errors are ours (:mod:`headrace.errors`), without a word of the other side's text.
 
-There are no deadlines here: the callers have their own, and cancelling any call closes the connection.
+The only deadline here is that of connecting, which nobody else can see; for the rest the callers have their own, and
+cancelling any call closes the connection.
 """
 
 import asyncio
@@ -47,6 +48,8 @@ HEAD_FIELDS = 256
 INFORMATIONAL = 32
 #: Seconds for which an idle connection is kept.
 KEEP_IDLE = 15.0
+#: Seconds until there is a connection, DNS and TLS included.
+CONNECT = 5.0
 #: Seconds after which a connection that breaks without an answer had taken the request on, reused or not.
 STALE_WINDOW = 1.0
 
@@ -169,12 +172,16 @@ class Exchange:
 
 
 class Http:
-    """A pool of connections. ``ssl_context`` is for a private CA; one that does not verify is refused (ConfigError)."""
+    """A pool of connections.
 
-    def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
+    ``ssl_context`` is for a private CA; one that does not verify is refused (ConfigError). ``connect`` is in seconds.
+    """
+
+    def __init__(self, *, ssl_context: ssl.SSLContext | None = None, connect: float = CONNECT) -> None:
         if ssl_context is not None and (ssl_context.verify_mode != ssl.CERT_REQUIRED or not ssl_context.check_hostname):
             raise ConfigError("TLS to an upstream is always verified: name its CA instead of turning this off.")
         self._ssl = ssl_context or True
+        self._connect = connect
         self._pool: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
 
@@ -221,7 +228,7 @@ class Http:
         """The pool, or the session that opens a connection for each request; made on the running loop when needed."""
         session = self._fresh if fresh else self._pool
         if session is None:
-            session = _new_session(self._ssl, fresh=fresh)
+            session = _new_session(self._ssl, self._connect, fresh=fresh)
             if fresh:
                 self._fresh = session
             else:
@@ -239,13 +246,13 @@ class Http:
 _SENT = {"Accept-Encoding": "identity", "User-Agent": f"headrace/{__version__}"}
 
 
-def _new_session(verify: ssl.SSLContext | bool, *, fresh: bool) -> aiohttp.ClientSession:
+def _new_session(verify: ssl.SSLContext | bool, connect: float, *, fresh: bool) -> aiohttp.ClientSession:
     # The core limits how many answers are written at a time; a limit here would only hide in a queue.
     options: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": KEEP_IDLE}
     return aiohttp.ClientSession(
         connector=_Connector(ssl=verify, limit=0, limit_per_host=0, **options),
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
+        timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=None, sock_read=None),
         auto_decompress=False,
         trust_env=False,
         read_bufsize=READ_BUFFER,
@@ -331,6 +338,7 @@ def _reset(transport: asyncio.BaseTransport) -> None:
 
 _NO_CONNECTION = (
     aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
     ssl.SSLError,
