@@ -27,6 +27,7 @@
     │   ├── UpstreamTruncated           the answer stopped before its end
     │   └── UpstreamProtocol            the answer is not of its dialect
     ├── LimitExceeded                   an answer grew over a cap of ours
+    │   └── TookTooLong                 or over the time that it may take
     ├── StoreError                      the log cannot do its work
     │   ├── StoreUnavailable            full, locked, read-only, out of reach
     │   └── StoreCorrupt                what is stored is not what was written
@@ -248,6 +249,13 @@ class LimitExceeded(HeadraceError):
 
     code = "limit"
     status = 507
+
+
+class TookTooLong(LimitExceeded):
+    """The answer took longer than this server allows."""
+
+    code = "timeout"
+    status = 504
 
 
 class StoreError(HeadraceError):

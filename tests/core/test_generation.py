@@ -136,7 +136,7 @@ async def test_a_trickle_for_ever_has_an_end() -> None:
             await it.clock.advance(5)
             if (await it.head(head.id)).outcome is not None:
                 break
-        assert (await ended(it, head.id)).reason == "limit"
+        assert (await ended(it, head.id)).reason == "timeout"
         assert it.clock.monotonic() == pytest.approx(1100, abs=6)
 
 

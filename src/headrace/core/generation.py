@@ -18,6 +18,7 @@ from headrace.errors import (
     RequestError,
     StoreError,
     StoreUnavailable,
+    TookTooLong,
     UpstreamError,
     UpstreamStalled,
     UpstreamTimeout,
@@ -135,7 +136,7 @@ class Generation:
         if now >= self._due:
             self._interrupt(self._late())
         elif now >= self._total_due:
-            self._interrupt(LimitExceeded("The answer took longer than this server allows."))
+            self._interrupt(TookTooLong())
         if now >= self._abandon_at:
             self._abandon_at = NEVER
             self._on_abandoned(self)
