@@ -27,14 +27,15 @@ from headrace.model.request import Meta
 from headrace.wire.openai_chat_request import parse_request
 from headrace.wire.openai_chat_whole import completion
 
-router = APIRouter(prefix="/v1/chat/completions", tags=["OpenAI chat"])
+router = APIRouter(tags=["OpenAI chat"])
 
 Asked = Annotated[Service, Depends(service)]
 Asker = Annotated[Caller, Depends(caller)]
 Reference = Annotated[str, Path(description="A stream's id, the `chatcmpl-…` of its chunks, or an idempotency key.")]
 
 
-@router.post("")
+@router.post("/v1/chat/completions")
+@router.post("/chat/completions", include_in_schema=False)
 async def create(request: Request, at: Asked, who: Asker) -> Response:
     """Start an answer; with `stream: true` as server-sent events.
 
@@ -42,9 +43,9 @@ async def create(request: Request, at: Asked, who: Asker) -> Response:
     stream that the first request started, and so does `Last-Event-ID`. `Headrace-On-Leave` (`cancel`,
     `linger=SECONDS`, `keep`) says what happens when everybody has left.
     """
+    body = await body_of(request)
     if (found := await continued(at, request, who.owner)) is not None:
         return _stream(at, *found, location=False)
-    body = await body_of(request)
     asked = parse_request(body)
     targets = at.routes.targets(asked.model)
     policy = leave_policy(request, who.on_leave or at.manners.linger)
@@ -67,7 +68,7 @@ async def create(request: Request, at: Asked, who: Asker) -> Response:
     return _whole(at, head)
 
 
-@router.get("/{id}")
+@router.get("/v1/chat/completions/{id}")
 async def retrieve(
     request: Request,
     id: Reference,
@@ -87,7 +88,7 @@ async def retrieve(
     return _stream(at, head, cursor, location=False, named=True)
 
 
-@router.post("/{id}/cancel")
+@router.post("/v1/chat/completions/{id}/cancel")
 async def cancel(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
     """Stop an answer: the upstream's connection is closed, before the first token too. Idempotent."""
     head = await at.registry.find(who.owner, id)
@@ -115,10 +116,12 @@ def _stream(at: Service, head: Head, cursor: Cursor, *, location: bool, named: b
 def _whole(at: Service, head: Head) -> Response:
     reader = at.registry.read(head, view(CHAT), NOTHING_SEEN, participant=True)
 
-    def finish(records: Sequence[Record], _: str, outcome: Outcome) -> Response:
+    def finish(records: Sequence[Record], format: str, outcome: Outcome) -> Response:
         if outcome.state is not State.COMPLETED:
             return of_outcome(outcome, headers=_headers(head))
-        return Response(records[0].data, media_type="application/json", headers=_headers(head))
+        # Some servers stream whatever they were asked.
+        body = completion(records, format, usage=outcome.usage)
+        return Response(body, media_type="application/json", headers=_headers(head))
 
     return WholeReply(at.registry, reader, finish)
 

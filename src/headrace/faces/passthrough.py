@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from headrace.core.routing import Forwarded, Forwarding
@@ -19,7 +21,22 @@ from headrace.faces.requests import body_of
 from headrace.faces.service import Service, service
 from headrace.wire.json_object import encode, lenient
 
-router = APIRouter(tags=["Pass-through"])
+#: What is below these is ours alone: a wrong method or path there is refused, never somebody else's to answer.
+OURS = ("/v1/streams/", "/v1/chat/")
+
+
+class ForeignRoute(APIRoute):
+    """A route that leaves what is ours to the other routes, whose refusals say what is wrong."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match as any route does, but for what is ours."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if f"{path}/".startswith(OURS):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+router = APIRouter(tags=["Pass-through"], route_class=ForeignRoute)
 
 Asked = Annotated[Service, Depends(service)]
 Asker = Annotated[Caller, Depends(caller)]

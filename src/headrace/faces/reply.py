@@ -112,28 +112,25 @@ class StreamReply(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         # What the layers in between have to say, they have said of the head; the body goes straight to the server.
         send = scope.get(SEND, send)
-        retry = self._retry
-        while data := await self._read():
-            if retry and not data.startswith(b":"):  # a keep-alive stays a block of its own
-                retry = False
-                data = data.replace(b"\n\n", b"\nretry: %d\n\n" % randint(*RETRY), 1)  # noqa: S311
-            await self._send(send, data)
+        await self._send_all(send)
         outcome = reader.outcome
         if outcome is not None and (outcome.state is State.COMPLETED or reader.told_end):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _send_all(self, send: Send) -> None:
+        """Send what there is; where the rest cannot be read, the reply ends unfinished."""
+        read, sweep, retry = self._reader.read, self._registry.sweep, self._retry
+        try:
+            while data := await read():
+                if retry and not data.startswith(b":"):  # a keep-alive stays a block of its own
+                    retry = False
+                    data = data.replace(b"\n\n", b"\nretry: %d\n\n" % randint(*RETRY), 1)  # noqa: S311
+                self._send_due = sweep.now + self._send_timeout
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                self._send_due = NEVER
+        except HeadraceError:
+            return
+
     async def _has_records(self) -> bool:
         head = await self._registry.log.head(self._reader.id)
         return head is not None and head.tail > 0
-
-    async def _read(self) -> bytes:
-        """Read on; where the rest cannot be read, the reply ends unfinished."""
-        try:
-            return await self._reader.read()
-        except HeadraceError:
-            return b""
-
-    async def _send(self, send: Send, data: bytes) -> None:
-        self._send_due = self._registry.sweep.now + self._send_timeout
-        await send({"type": "http.response.body", "body": data, "more_body": True})
-        self._send_due = NEVER

@@ -51,14 +51,18 @@ def cursor_of(request: Request, head: Head) -> Cursor:
     """
     event_id = request.headers.get("last-event-id")
     if event_id:
-        stream, cursor = parse_event_id(_utf8(event_id))
-        if stream not in ("", head.id):
-            raise RequestError("The event id is of another stream.", param="Last-Event-ID")
-        return cursor
+        return _cursor(_utf8(event_id), head, "Last-Event-ID")
     for name in ("starting_after", "after"):
         if name in request.query_params:
-            return Cursor.parse(request.query_params[name])
+            return _cursor(request.query_params[name], head, name)
     return NOTHING_SEEN
+
+
+def _cursor(event_id: str, head: Head, param: str) -> Cursor:
+    stream, cursor = parse_event_id(event_id)
+    if stream not in ("", head.id):
+        raise RequestError("The event id is of another stream.", param=param)
+    return cursor
 
 
 async def continued(service: Service, request: Request, owner: str) -> tuple[Head, Cursor] | None:

@@ -36,7 +36,8 @@ Asker = Annotated[Caller, Depends(caller)]
 @router.post("/chat")
 async def chat(request: Request, at: Asked, who: Asker) -> Response:
     """Answer as unnamed events; as bare text where `Accept: text/plain` asks for that; as JSON with `stream: false`."""
-    text = "text/plain" in request.headers.get("accept", "")
+    # The first type counts: axios accepts "application/json, text/plain, */*" unless told otherwise.
+    text = request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip().lower() == "text/plain"
     return await _post(request, at, who, TEXT if text else UNNAMED)
 
 
@@ -80,9 +81,9 @@ async def event_source(
 
 async def _post(request: Request, at: Service, who: Caller, dialect: str | None) -> Response:
     """Answer a POST; without a ``dialect`` the form of the request decides it."""
+    body = await body_of(request)
     if (found := await continued(at, request, who.owner)) is not None:
         return _stream(at, *found, _dialect_of(found[0]))
-    body = await body_of(request)
     asked = parse_simple(body)
     return await _start(request, at, who, asked, dialect or (NAMED if asked.history else UNNAMED), body)
 
