@@ -46,7 +46,7 @@ def serve(
     settings = _load(config, flags)
     _log()
     try:
-        sockets = bind(settings.server)
+        sockets = bind(settings)
     except ConfigError as error:
         _refuse(error)
     address = _address(settings, sockets)

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 
 import uvloop
@@ -30,15 +31,22 @@ CONNECTIONS = 65536
 #: Milliseconds in which a request's head must have come.
 HEAD_TIMEOUT = 10_000
 
+#: Seconds of silence after which the system asks whether a client is still there.
+KEEPALIVE_IDLE = 60
+
+#: Bytes that the kernel holds for a client beyond what is on the wire.
+UNSENT = 128 << 10
+
 #: Seconds that the HTTP servers get to close their connections, after the draining.
 CLOSING = 5.0
 
 
-def bind(server: Server) -> list[socket.socket]:
+def bind(settings: Settings) -> list[socket.socket]:
     """Listening sockets for the configured address; for loopback by name or default, on IPv4 and IPv6.
 
     Raises ConfigError where the address cannot be had.
     """
+    server = settings.server
     hosts = [server.host.strip("[]")]
     if hosts[0] in ("localhost", "127.0.0.1"):
         # Browsers and clients take either for "localhost".
@@ -50,8 +58,7 @@ def bind(server: Server) -> list[socket.socket]:
             family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             listening = socket.socket(family, kind, proto)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Connections inherit it. Without it the first token waits for the client's delayed ACK of the head: 40 ms.
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _set_for_connections(listening, settings.deadlines.send)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listening.bind(address)
@@ -65,6 +72,20 @@ def bind(server: Server) -> list[socket.socket]:
         port = listening.getsockname()[1]
         sockets.append(listening)
     return sockets
+
+
+def _set_for_connections(listening: socket.socket, send_timeout: float) -> None:
+    """Set what accepted connections inherit; ``send_timeout`` is in seconds."""
+    # Without it the first token waits for the client's delayed ACK of the head: 40 ms.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+        # A client that takes nothing, or is not there any more. Granian tries for ever to get rid of what is left of a
+        # reply that was given up.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(send_timeout * 1000))
+        # Else the kernel takes up to 4 MB for a client that reads nothing.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
 
 class _Listener(Granian):

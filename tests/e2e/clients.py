@@ -151,6 +151,13 @@ class Client:
         """Hang up."""
         self._writer.close()
 
+    def __del__(self) -> None:
+        # A test that fails leaves clients behind; what it failed of is the news, not they.
+        writer = getattr(self, "_writer", None)
+        if writer is not None:
+            with contextlib.suppress(RuntimeError, OSError):
+                writer.transport.abort()
+
     def reset(self) -> None:
         """Hang up with a reset."""
         sock = self._writer.get_extra_info("socket")

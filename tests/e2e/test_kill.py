@@ -1,6 +1,6 @@
 """``kill -9`` in the middle of answers: what a client saw goes on exactly, and then it learns of the interruption."""
 
-# ruff: noqa: ASYNC110, ASYNC240, T201 - it looks at other processes again and again, and prints what it measured
+# ruff: noqa: ASYNC110, T201 - it looks at other processes again and again, and prints what it measured
 
 import asyncio
 import random

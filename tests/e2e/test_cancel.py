@@ -1,0 +1,250 @@
+"""Stopping and leaving: the upstream's socket is closed at once, and nothing is left behind."""
+
+# ruff: noqa: ASYNC110, T201 - it looks at another process again and again, and prints what it measured
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.clients import Client, chat
+from tests.e2e.server import HeadraceServer, upstream_toml
+
+from headrace.testing.scripted_upstream import Endless, Received, ScriptedUpstream, Stall, Trickle, head, sse
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+
+WORDS = [f"{number} " for number in range(4000)]
+
+DEADLINES = """
+[deadlines]
+send = 1.5
+"""
+
+
+def script(request: Received) -> list[object]:
+    """What the message asks for: silence before the head, before the first token, a flood, or words without end."""
+    if b"no head" in request.body:
+        return [Stall()]
+    if b"silence" in request.body:
+        return [head(body="close"), Stall()]
+    if b"flood" in request.body:
+        return [head(body="close"), Endless(sse("x" * 8000))]
+    return [head(body="close"), Trickle(sse(*WORDS), size=400, pause=0.02), Stall()]
+
+
+class Scene:
+    """A server with its upstream, and what it holds."""
+
+    def __init__(self, server: HeadraceServer, upstream: ScriptedUpstream) -> None:
+        self.server = server
+        self.upstream = upstream
+
+    async def ask(self, path: str = "/v1/chat/completions", text: str = "x", **headers: str) -> Client:
+        """Start an answer; returns when its upstream has been asked, the reply's head not read yet."""
+        asked = len(self.upstream.requests)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        client = Client(self.server.port)
+        await client.open("POST", path, self.body(path, text), named, head=False)
+        async with asyncio.timeout(5):
+            while len(self.upstream.requests) == asked:
+                await asyncio.sleep(0.001)
+        return client
+
+    @staticmethod
+    def body(path: str, text: str) -> dict[str, object]:
+        """A request for a path; a text that speaks of a whole is not to be streamed."""
+        stream = "whole" not in text
+        if "completions" in path:
+            return {**chat(text=text), "stream": stream}
+        return {"message": text, "model": "m", "stream": stream}
+
+    async def gone(self, since: float) -> float:
+        """Seconds from ``since`` until the newest upstream connection was closed by the server."""
+        connection = self.upstream.connections[-1]
+        async with asyncio.timeout(5):
+            await connection.closed.wait()
+        assert connection.left
+        assert connection.closed_at is not None
+        return connection.closed_at - since
+
+    def held(self) -> tuple[int, int, int]:
+        """The server's file descriptors, established connections and threads."""
+        pid = self.server.pid
+        links = {link.name: str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+        sockets = {target[8:-1] for target in links.values() if target.startswith("socket:[")}
+        rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+        established = sum(row[3] == "01" and row[9] in sockets for row in rows)
+        return len(links), established, len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+    def memory(self) -> float:
+        """The server's resident memory in MB."""
+        status = Path(f"/proc/{self.server.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+    def states(self) -> dict[str, tuple[str, str]]:
+        """State and reason of every stream."""
+        listed = self.server.json("GET", "/v1/streams?limit=1000")["data"]
+        return {stream["id"]: (stream["state"], stream.get("reason", "")) for stream in listed}
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    """A running server."""
+    async with ScriptedUpstream(script) as upstream:
+        server = HeadraceServer(tmp_path, upstream_toml(f"{upstream.url}/v1") + DEADLINES)
+        try:
+            await asyncio.to_thread(server.start)
+            yield Scene(server, upstream)
+        finally:
+            await asyncio.to_thread(server.stop)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def figures(name: str, values: list[float]) -> None:
+    """Print and hold what was measured: every stop is under half a second."""
+    ordered = sorted(values)
+    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    print(f"\n{name}: n {len(ordered)}, p50 {ordered[len(ordered) // 2] * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms", end="")
+    assert ordered[-1] < 0.5
+
+
+@pytest.mark.parametrize("text", ["words", "silence", "no head", "no head, whole"])
+async def test_a_cancel_closes_the_upstreams_socket(scene: Scene, text: str) -> None:
+    """By the stream's id or by the idempotency key, in the middle, before the first token and before the head."""
+    took = []
+    for number in range(25):
+        client = await scene.ask(text=text, Idempotency_Key=f"key-{number}")
+        name = f"key-{number}"
+        if text == "words":
+            await client.read_head()
+            await client.until(lambda client: len(client.body) > 500)
+            name = client.stream if number % 2 else name
+        began = now()
+        cancel = await Client(scene.server.port).open("POST", f"/v1/streams/{name}/cancel")
+        took.append(await scene.gone(began))
+        await cancel.rest()
+        assert b'"cancelled":true' in cancel.body
+        again = await (await Client(scene.server.port).open("POST", f"/v1/streams/{name}/cancel")).rest()
+        assert b'"cancelled":false' in again.body
+        if not client.status:
+            await client.read_head()
+        await client.rest()
+        assert b'"code":"cancelled"' in client.body
+        assert not client.done
+        assert client.status == (200 if text == "words" else 409)
+    figures(f"cancel, {text}", took)
+    assert set(scene.states().values()) == {("cancelled", "cancelled")}
+    assert len(scene.upstream.requests) == 25
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/chat/stream", "/infer"])
+@pytest.mark.parametrize("text", ["words", "silence", "no head", "no head, whole"])
+async def test_leaving_under_cancel_closes_the_upstreams_socket(scene: Scene, path: str, text: str) -> None:
+    """Whatever the client waits for: the head, the first token, the next one, or the whole."""
+    took = []
+    for number in range(10):
+        client = await scene.ask(path, text, Headrace_On_Leave="cancel")
+        if text == "words":
+            await client.read_head()
+            await client.until(lambda client: len(client.body) > 500)
+        began = now()
+        if number % 2:
+            client.reset()
+        else:
+            client.close()
+        took.append(await scene.gone(began))
+    figures(f"leave {path}, {text}", took)
+    async with asyncio.timeout(2):
+        while set(scene.states().values()) != {("cancelled", "abandoned")}:
+            await asyncio.sleep(0.05)
+
+
+async def test_lingering_costs_nothing_who_comes_back_and_ends_for_who_does_not(scene: Scene) -> None:
+    """A reload loses nothing; an answer to which nobody comes back is abandoned, and its upstream is closed."""
+    back = await scene.ask(Headrace_On_Leave="linger=2")
+    await back.read_head()
+    await back.until(lambda client: len(client.body) > 3000)
+    back.reset()
+    kept = scene.upstream.connections[-1]
+    away = await scene.ask(Headrace_On_Leave="linger=2")
+    await away.read_head()
+    left_at = now()
+    away.close()
+    await asyncio.sleep(1.5)
+    path = f"/v1/chat/completions/{back.stream}?stream=true"
+    again = await Client(scene.server.port).open("GET", path, headers={"Last-Event-ID": back.last_id})
+    assert 2.0 <= await scene.gone(left_at) < 3.0
+    await again.until(lambda client: len(client.body) > 60_000)
+    assert now() - left_at > 2
+    assert kept.closed_at is None
+    text = back.text + again.text
+    assert "".join(WORDS).startswith(text)
+    assert scene.states() == {away.stream: ("cancelled", "abandoned"), back.stream: ("open", "")}
+    again.close()
+
+
+async def test_nothing_is_left_behind_after_two_hundred(scene: Scene) -> None:
+    """Cancelled, left in every moment, abandoned after lingering: no descriptor, connection or memory stays."""
+
+    async def one(number: int) -> None:
+        text = ["words", "silence", "no head", "no head, whole"][number % 4]
+        policy = "linger=0.5" if number % 3 == 0 else "cancel"
+        path = ["/v1/chat/completions", "/chat", "/infer"][number % 3 - 1]
+        client = Client(scene.server.port)
+        headers = {"Headrace-On-Leave": policy, "Idempotency-Key": f"{round_}-{number}"}
+        await client.open("POST", path, scene.body(path, text), headers, head=False)
+        await asyncio.sleep(0.02 * (number % 7))
+        if number % 5 == 0:
+            name = f"/v1/streams/{round_}-{number}/cancel"
+            await (await Client(scene.server.port).open("POST", name)).rest()
+        client.reset() if number % 2 else client.close()
+
+    for round_ in range(3):
+        for start in range(0, 100, 20):
+            await asyncio.gather(*(one(number) for number in range(start, start + 20)))
+        async with asyncio.timeout(10):
+            while scene.upstream.open:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        if round_ == 0:
+            before, memory = scene.held(), scene.memory()
+    after = scene.held()
+    print(
+        f"\nafter 100: fds, connections, threads {before}, {memory:.1f} MB; after 300: {after}, {scene.memory():.1f} MB"
+    )
+    assert after[1] == 0
+    assert after[0] <= before[0]
+    assert after[2] <= before[2] + 2
+    assert scene.memory() < memory + 8
+    assert {state for state, _ in scene.states().values()} == {"cancelled"}
+
+
+async def test_a_client_that_stops_reading_is_let_go(scene: Scene) -> None:
+    """After the send deadline its connection is closed, its answer abandoned, and its memory freed."""
+    (await scene.ask(text="silence", Headrace_On_Leave="cancel")).close()  # everything is imported and warm
+    await scene.gone(now())
+    before = scene.held()
+    memory = scene.memory()
+    stalled = []
+    for _ in range(5):
+        headers = {"Headrace-On-Leave": "cancel"}
+        body = scene.body("/v1/chat/completions", "flood")
+        stalled.append(await Client(scene.server.port).open("POST", "/v1/chat/completions", body, headers, buffer=4096))
+    began = time.monotonic()
+    async with asyncio.timeout(15):
+        while scene.upstream.open:
+            await asyncio.sleep(0.02)
+    print(f"\nstalled clients are let go after {time.monotonic() - began:.1f} s", end="")
+    async with asyncio.timeout(15):
+        while scene.held()[1] > before[1]:
+            await asyncio.sleep(0.05)
+    print(f", their sockets after {time.monotonic() - began:.1f} s; {memory:.1f} MB before, {scene.memory():.1f} after")
+    assert time.monotonic() - began < 8
+    assert scene.memory() < memory + 64
+    for client in stalled:
+        client.close()
