@@ -235,7 +235,7 @@ class RedisLog:
     async def read(self, id: str, after: int, *, max_bytes: int = 65536, wake: Wake | None = None) -> Batch:
         if self._closed:
             raise StoreError("The store is closed.")
-        # Registered before the look: what comes between the two rings it, and it is taken back where there is news.
+        # Registered before the look: what comes between the two rings it, and it is taken back where there is more to read.
         if wake is not None:
             self._wakes.setdefault(id, []).append(wake)
         waits = False
@@ -251,9 +251,10 @@ class RedisLog:
                     if records and size > max_bytes:
                         break
                     records.append(record)
-            waits = not records and head.outcome is None
             reached = after + len(records)
-            return Batch(after + 1, records, head.tail, head.outcome if reached == head.tail else None)
+            batch = Batch(after + 1, records, head.tail, head.outcome if reached == head.tail else None)
+            waits = batch.waits
+            return batch
         finally:
             if not waits and wake is not None:
                 self.forget(id, wake)

@@ -160,86 +160,94 @@ class Generation:
                 self.ended.set_result(None)
 
     async def _relay(self) -> tuple[Sequence[Record], Outcome]:
-        """Bring in everything but the end, which is returned: the last records and the outcome."""
+        """Bring in everything but the end, which is returned: the last records and the outcome.
+
+        The loop is flat: each frame of nested coroutines costs on every chunk.
+        """
         try:
-            return await self._pull()
+            answer, records = await self._begin()
+            while not answer.ended:
+                if records:
+                    self._waiting = False
+                    await self._committed()
+                    self._append(answer, records)
+                    self._expect(self._deadlines.idle, UpstreamStalled)
+                records = await answer.read()
+            self._waiting = False
+            await self._committed()
+            return records, self._completed(answer, records)
         except Stopped:
             return (), self._stopped()
         except HeadraceError as error:
             return (), self._failed(error)
+        except asyncio.CancelledError:
+            cause = self._cause()
+            return (), self._stopped() if isinstance(cause, Stopped) else self._failed(cause)
+        finally:
+            self._waiting = False
 
-    async def _pull(self) -> tuple[Sequence[Record], Outcome]:
-        """Try one target after the other, until a first record is kept."""
+    async def _begin(self) -> tuple[Answer, Sequence[Record]]:
+        """The first answer that has a first record, and that; one target is tried after the other."""
         for number, target in enumerate(self._targets, 1):
             self._target = target
             try:
-                return await self._pull_from(target)
+                return await self._open(target)
             except UpstreamError as error:
                 self._accepted |= error.accepted
-                if self.tail or not error.retryable or number == len(self._targets):
+                if not error.retryable or number == len(self._targets):
                     raise
                 logger.info("stream %s: %s failed (%s), trying the next", self.id, target.upstream.name, error.code)
                 if self._answer is not None:
                     self._answer.close()
+            finally:
+                self._waiting = False
         raise UpstreamError
 
-    async def _pull_from(self, target: Target) -> tuple[Sequence[Record], Outcome]:
-        answer = self._answer = await self._open(target)
-        self._accepted = True
-        while True:
-            records = await self._read(answer)
-            if answer.ended:
-                await self._committed()
-                return records, self._completed(answer, records)
-            if records:
-                self._check_limits(records)
-                await self._append(answer, records)
-
-    async def _open(self, target: Target) -> Answer:
+    async def _open(self, target: Target) -> tuple[Answer, Sequence[Record]]:
         call = self._call
         if target.model != call.model:
             call = Call(
                 dialect=call.dialect, body=call.body, model=target.model, stream=call.stream, headers=call.headers
             )
-        self._wait_for(self._deadlines.first, UpstreamTimeout)
-        try:
-            return await target.upstream.open(call)
-        except asyncio.CancelledError:
-            raise self._cause() from None
-        finally:
-            self._waited()
+        self._expect(self._deadlines.first, UpstreamTimeout)
+        answer = self._answer = await target.upstream.open(call)
+        self._accepted = True
+        records: Sequence[Record] = ()
+        while not (records or answer.ended):
+            records = await answer.read()
+        return answer, records
 
-    async def _read(self, answer: Answer) -> Sequence[Record]:
-        """Read until there is progress. Signs of life without progress do not move the deadline."""
-        if self.tail:
-            self._wait_for(self._deadlines.idle, UpstreamStalled)
-        else:
-            self._wait_for(self._deadlines.first, UpstreamTimeout)
-        try:
-            while True:
-                records = await answer.read()
-                if records or answer.ended:
-                    return records
-        except asyncio.CancelledError:
-            raise self._cause() from None
-        finally:
-            self._waited()
+    def _expect(self, seconds: float, late: type[UpstreamError]) -> None:
+        """From here on the upstream is waited for: a deadline runs, and a stop takes effect at once.
 
-    async def _append(self, answer: Answer, records: Sequence[Record]) -> None:
+        Signs of life without progress do not come here, and so do not move the deadline.
+        """
+        if self._stop is not None:
+            raise self._cause()
+        self._late = late
+        self._due = self._clock.monotonic() + seconds
+        self._waiting = True
+
+    def _append(self, answer: Answer, records: Sequence[Record]) -> None:
         """Hand records to the log, one append ahead of its commits: an upstream that is slower never waits here."""
-        await self._committed()
         if not self.tail:
             self._first_at = self._clock.time()
+        for record in records:
+            self.size += len(record.data)
+        tail = self.tail + len(records)
+        if self.size > self._limits.stream_bytes or tail > self._limits.stream_records:
+            raise LimitExceeded
         self._appending = self._log.append(
             self.id, self.tail, records, format=answer.format, names=self._new_names(answer)
         )
-        self.tail += len(records)
+        self.tail = tail
 
     async def _committed(self) -> None:
         """Wait for the append that is under way. Raises StoreError where it failed."""
         appending, self._appending = self._appending, None
         if appending is None:
             return
+        self._due = NEVER  # the time that we spend on ourselves is not the upstream's
         appended = await appending
         self._kept = appended.tail
         if not appended.ok:
@@ -277,18 +285,6 @@ class Generation:
 
     # -- small parts -------------------------------------------------------------------------------------------------
 
-    def _wait_for(self, seconds: float, late: type[UpstreamError]) -> None:
-        """From here on the upstream is waited for: deadlines count, and a stop takes effect at once."""
-        if self._stop is not None:
-            raise self._cause()
-        self._late = late
-        self._due = self._clock.monotonic() + seconds
-        self._waiting = True
-
-    def _waited(self) -> None:
-        self._waiting = False
-        self._due = NEVER
-
     def _interrupt(self, cause: tuple[State, str] | HeadraceError) -> bool:
         if self._stop is not None or self.ended.done():
             return False
@@ -302,11 +298,6 @@ class Generation:
         if self._stop is None:
             self._stop = (State.INTERRUPTED, "shutdown")
         return self._stop if isinstance(self._stop, HeadraceError) else Stopped()
-
-    def _check_limits(self, records: Sequence[Record]) -> None:
-        self.size += sum(len(record.data) for record in records)
-        if self.size > self._limits.stream_bytes or self.tail + len(records) > self._limits.stream_records:
-            raise LimitExceeded
 
     def _new_names(self, answer: Answer) -> Sequence[Name]:
         """The id that the client is about to see, once."""

@@ -60,6 +60,11 @@ class Batch(NamedTuple):
     tail: int
     outcome: Outcome | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Nothing comes after this batch yet: a ``wake`` given to the read was kept."""
+        return self.outcome is None and self.first + len(self.records) > self.tail
+
 
 class Head(NamedTuple):
     """A stream without its records. ``gone`` is a reason (``deleted``, ``expired``) where only a tombstone is left."""
@@ -111,8 +116,9 @@ class Log(Protocol):
     async def read(self, id: str, after: int, *, max_bytes: int = 65536, wake: Wake | None = None) -> Batch:
         """Records above ``after``: at least one if there are any, at most about ``max_bytes`` of payload.
 
-        Where there is nothing to tell (no record above ``after``, not closed), ``wake`` is kept and called once when
-        there may be: looking and registering are one step, so nothing is missed between them.
+        Where the batch reaches the tail of an open log (``batch.waits``), ``wake`` is kept and called once when there
+        may be more: looking and registering are one step, so nothing is missed between them, and a reader that keeps up
+        needs one read for each commit.
 
         Raises NotFound, StreamGone, and OffsetAhead where ``after`` is beyond the tail.
         """

@@ -66,7 +66,10 @@ class Reader:
             elif rendering.broken is not None:
                 data = self._broken(rendering.broken)
             else:
-                await rendering.wait()
+                if rendering.busy:
+                    await rendering.waiter()
+                else:
+                    await rendering.advance()
                 if rendering.pings != self._pings:
                     self._pings = rendering.pings
                     if self._step >= rendering.next and self._view.ping:
@@ -88,7 +91,10 @@ class Reader:
         timer = self._clock.call_later(seconds, on_time)
         try:
             while not (late or rendering.next > 1 or rendering.broken is not None):
-                await rendering.wait()
+                if rendering.busy:
+                    await rendering.waiter()
+                else:
+                    await rendering.advance()
         finally:
             timer.cancel()
 

@@ -107,7 +107,7 @@ class Renderer:
         if step <= seen.step:
             return b""
         if len(frames) == 1 and not seen.part:
-            return view.frame(frames[0], f"{view.prefix}{step}")
+            return view.frame(frames[0], view.prefix + str(step))
         last = len(frames)
         skip = seen.part if step == seen.step + 1 else 0
         return b"".join(
@@ -143,7 +143,7 @@ class Rendering:
         self._quiet_since = 0.0
         self._waiters: list[asyncio.Future[None]] = []
         self._armed = False
-        self._advancing: asyncio.Future[None] | None = None
+        self._advancing = False
         if self.base == 0:
             self._push([self._renderer.start()])
 
@@ -175,15 +175,16 @@ class Rendering:
                 break
         return b"".join(found), step + len(found)
 
-    async def wait(self) -> None:
-        """Return when there may be more in the ring, or after a nudge."""
-        if self._advancing is not None:
-            await asyncio.shield(self._advancing)
-            return
-        if self._armed or not await self._advance():
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+    @property
+    def busy(self) -> bool:
+        """Nothing is to be had now: the log is being read, or will wake us when there is news."""
+        return self._armed or self._advancing
+
+    def waiter(self) -> "asyncio.Future[None]":
+        """Done when there may be more in the ring, or after a nudge."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return waiter
 
     def nudge(self) -> None:
         """Wake all readers that wait."""
@@ -220,24 +221,23 @@ class Rendering:
         self._armed = False
         self.nudge()
 
-    async def _advance(self) -> bool:
-        """Read the log once. False where there is nothing new: then the wake-up is armed."""
-        advancing = self._advancing = asyncio.get_running_loop().create_future()
-        self._armed = True
+    async def advance(self) -> None:
+        """Read the log once, for all readers; where there is nothing new, arm the wake-up. Not called while busy."""
+        self._advancing = self._armed = True
         try:
             batch = await self._log.read(self.id, self._renderer.after, max_bytes=PIECE, wake=self._wake)
-            if not batch.records and batch.outcome is None:
-                return not self._armed
-            self._armed = False
-            self._push(await self._renderer.render(self._log, self.id, batch))
-            self.outcome = batch.outcome
+            if not batch.waits:
+                self._armed = False
+            if batch.records or batch.outcome is not None:
+                self._push(await self._renderer.render(self._log, self.id, batch))
+                self.outcome = batch.outcome
         except HeadraceError as error:
             self._armed = False
             self.broken = error
         finally:
-            self._advancing = None
-            advancing.set_result(None)
-        return True
+            self._advancing = False
+            if self._waiters:
+                self.nudge()
 
     def _push(self, steps: list[bytes]) -> None:
         self._active = True

@@ -104,7 +104,11 @@ class Dialect(NamedTuple):
 
 
 def _event(record: Record, cursor: str) -> bytes:
-    return sse.encode(record.event, record.data, cursor)
+    """An event. Most have no name and one line; the cursor is our own, and safe."""
+    event, data = record
+    if event or not cursor or b"\n" in data or b"\r" in data:
+        return sse.encode(event, data, cursor)
+    return b"data: %b\nid: %b\n\n" % (data, cursor.encode())
 
 
 def _line(record: Record, _: str) -> bytes:

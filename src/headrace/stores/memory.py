@@ -118,7 +118,7 @@ class MemoryLog:
         while end < tail and (end == after or size + len(stream.records[end].data) <= max_bytes):
             size += len(stream.records[end].data)
             end += 1
-        if end == after and stream.outcome is None and wake is not None:
+        if end == tail and stream.outcome is None and wake is not None:
             stream.wakes.append(wake)
         return Batch(after + 1, stream.records[after:end], tail, stream.outcome if end == tail else None)
 

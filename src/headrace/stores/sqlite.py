@@ -156,7 +156,7 @@ class SqliteLog(SqliteWorker):
                 return view.read_closed(found.head, found.number, after, max_bytes)
             tail = found
         batch = view.read(tail, after, max_bytes)
-        if not batch.records and batch.outcome is None and wake is not None:
+        if wake is not None and batch.waits:
             tail.wakes.append(wake)
             if view is not place.own:
                 view.waited.add(tail)

@@ -173,7 +173,7 @@ async def no_wake_is_lost_between_look_and_wait(stage: Stage) -> None:
             batch = await log.read("s", len(seen), wake=bell)
             seen.extend(batch.records)
             outcome = batch.outcome
-            if not batch.records and outcome is None:
+            if batch.waits:
                 await bell.wait()
 
     readers = [asyncio.create_task(follow())]
@@ -187,17 +187,18 @@ async def no_wake_is_lost_between_look_and_wait(stage: Stage) -> None:
 
 
 @rule()
-async def a_read_with_news_keeps_no_wake(stage: Stage) -> None:
-    """Where there was something to tell, nobody waits, and nobody is called."""
+async def a_read_keeps_a_wake_where_it_reaches_the_tail(stage: Stage) -> None:
+    """With records too; not where more is to be read, and not at the end of a closed log."""
     log = await stage.open()
-    await put(log, "s", 1)
-    bell = Bell()
-    await log.read("s", 0, wake=bell)
-    rung = bell.rung
-    await log.append("s", 1, numbered(2, 2), DONE)
-    await log.read("s", 2, wake=bell)
+    await put(log, "s", 2)
+    last, middle, after_end = Bell(), Bell(), Bell()
+    same((await log.read("s", 0, wake=last)).waits, True)
+    same((await log.read("s", 0, max_bytes=1, wake=middle)).waits, False)
+    await log.append("s", 2, numbered(3, 3), DONE)
+    await last.wait()
+    same((await log.read("s", 3, wake=after_end)).waits, False)
     await settle()
-    same(bell.rung, rung)
+    same((middle.rung, after_end.rung), (0, 0))
 
 
 @rule()
