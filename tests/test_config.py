@@ -248,7 +248,6 @@ MESSAGES = [
     ("[deadlines]\nidle = 'soon'", "[deadlines] idle", "expected a number, found 'soon'"),
     ("[deadlines]\nidle = 0", "[deadlines] idle", "expected greater than 0, found 0"),
     ("[deadlines]\nidle = inf", "[deadlines] idle", "expected less than or equal to 316224000, found inf"),
-    ("[limits]\nrecord_bytes = '1GiB'", "[limits] record_bytes", "is more than stream_bytes"),
     (
         "[on_leave]\ndefault = 'stay'",
         "[on_leave] default",

@@ -86,15 +86,29 @@ def test_without_the_demo_its_names_are_unknown():
         (Table([DEMO]), "demo"),
     ],
 )
-def test_the_default_model(table: Routes, expected: str):
+async def test_the_default_model(table: Routes, expected: str):
     """The configured one, else Azure's, else the first real upstream's, else the demo."""
-    assert table.default() == expected
+    assert await table.default() == expected
     assert table.targets(expected)
 
 
-def test_without_any_model_there_is_no_default():
+async def test_without_any_model_there_is_no_default():
     with pytest.raises(ModelNotFound):
-        Table([]).default()
+        await Table([]).default()
+
+
+async def test_the_default_is_a_model_for_chat():
+    """Of what an upstream tells, names of embedding or image models are passed over."""
+    assert await Table([DEMO, told("one", "dall-e-3", "text-embedding-3-small", "gpt-x")]).default() == "gpt-x"
+
+
+def test_a_stand_in_never_hides_a_real_model():
+    """The sample configuration's names for the demo are a real upstream's where one has them."""
+    aliases = {"gpt-4o": ["demo"], "mine": ["demo"]}
+    table = Table([DEMO, told("one", "gpt-4o")], aliases=aliases)
+    assert table.targets("gpt-4o")[0].upstream.name == "one"
+    assert table.targets("mine")[0].upstream is DEMO
+    assert Table([DEMO], aliases=aliases).targets("gpt-4o")[0].upstream is DEMO
 
 
 async def test_all_models_are_listed_once():

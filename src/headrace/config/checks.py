@@ -50,8 +50,6 @@ def _server(settings: Settings, layers: Layers) -> Iterator[Problem]:
     if server.workers > 1 and settings.store.folder is None:
         text = "'memory:' belongs to one process; more workers need a data folder"
         yield Problem(layers.place(("server", "workers")), text)
-    if settings.limits.record_bytes > settings.limits.stream_bytes:
-        yield Problem(layers.place(("limits", "record_bytes")), "is more than stream_bytes")
 
 
 def _upstreams(settings: Settings, layers: Layers) -> Iterator[Problem]:

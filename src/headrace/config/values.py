@@ -155,8 +155,6 @@ class Limits(Value):
 
     body_bytes: Size = 32 << 20
     """The largest request body."""
-    record_bytes: Size = 1 << 20
-    """The largest single frame of an upstream's answer."""
     stream_bytes: Size = 64 << 20
     """The largest answer."""
     stream_records: Count = 1_000_000
@@ -285,10 +283,6 @@ class OnLeave(Value):
 
     default: Policy = LeavePolicy(5.0)
     """Where nothing else is said: five seconds are enough for a reload."""
-    api_chat: Policy = LeavePolicy(60.0)
-    """On `/api/chat`, whose clients reload and reconnect."""
-    stored: Policy = LeavePolicy(None)
-    """On `/v1/responses` with `background` or `store`."""
 
 
 class Tickets(Value):

@@ -124,5 +124,5 @@ class Routes(Protocol):
     async def models(self) -> Sequence[ModelCard]:
         """Everything that can be asked for by name."""
 
-    def default(self) -> str:
-        """The model where a simple face's request names none."""
+    async def default(self) -> str:
+        """The model where a simple face's request names none. Raises ModelNotFound where there is none at all."""

@@ -91,7 +91,7 @@ async def _post(request: Request, at: Service, who: Caller, dialect: str | None)
 async def _start(
     request: Request, at: Service, who: Caller, asked: SimpleRequest, dialect: str, body: bytes
 ) -> Response:
-    model = asked.model or at.routes.default()
+    model = asked.model or await at.routes.default()
     targets = at.routes.targets(model)
     policy = leave_policy(request, who.on_leave or at.manners.linger)
     tokens = estimate.prompt_tokens(asked.body["messages"])

@@ -2,7 +2,8 @@
 
 A name is looked up in this order; the first that knows it wins:
 
-1. the ``[models]`` table: a name of ours to one or more targets, tried in their order;
+1. the ``[models]`` table: a name of ours to one or more targets, tried in their order. Where it leads to the demo only,
+   the other rules come first: the sample configuration's stand-ins never hide a real model;
 2. ``upstream/model``: one upstream by its name, with whatever model name follows;
 3. the models that an upstream was configured with, or has told when it was asked (:meth:`Table.models`);
 4. the demo's own names;
@@ -11,6 +12,7 @@ A name is looked up in this order; the first that knows it wins:
 A name of the demo (``demo``, ``demo/…``) is never sent to a real upstream by rule 5.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -22,6 +24,8 @@ from headrace.upstreams.demo import Demo
 #: Names that an error lists at most, and characters of the name that was asked for.
 LISTED = 20
 SHOWN = 80
+#: Model names that a default is not taken from: they are for something else than chat.
+_NO_CHAT = re.compile(r"embed|whisper|tts|dall-e|image|audio|realtime|moderation|transcribe|babbage|davinci|instruct")
 
 
 @runtime_checkable
@@ -76,16 +80,18 @@ class Table:
                 cards.setdefault(card.id, card)
         return list(cards.values())
 
-    def default(self) -> str:
+    async def default(self) -> str:
         """The configured default, else AZURE_OPENAI_MODEL, else the first real upstream's first model, else demo.
 
-        Raises ModelNotFound where there is nothing at all.
+        An upstream without configured models is asked for them; of those that it tells, the first that looks like one
+        for chat counts. Raises ModelNotFound where there is nothing at all.
         """
         if self._default:
             return self._default
         for upstream in self._real:
-            if known := _known(upstream):
-                return known[0]
+            names = [card.id for card in await upstream.models()]
+            if names:
+                return next((name for name in names if not _NO_CHAT.search(name)), names[0])
         if self._demo is not None:
             return DEMO_MODELS[0]
         raise ModelNotFound(f"Name a model. {self._offer()}", param="model")
@@ -96,7 +102,11 @@ class Table:
         return list(dict.fromkeys([*names, *(DEMO_MODELS if self._demo else ())]))
 
     def _find(self, model: str) -> Sequence[Target] | None:
-        return self._aliases.get(model) or self._direct(model)
+        """The table's targets; but a name that it gives to the demo alone is a real upstream's where one has it."""
+        found = self._aliases.get(model)
+        if found is None or all(target.upstream is self._demo for target in found):
+            return self._direct(model) or found
+        return found
 
     def _direct(self, model: str) -> Sequence[Target] | None:
         """The rules below the table. A demo name comes before a prefix, for both have a slash."""
