@@ -144,13 +144,16 @@ async def _serve(
         draining = asyncio.create_task(app.state.service.registry.drain(settings.server.drain))
         hurry = asyncio.create_task(again.wait())
         await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
-        for task in (draining, hurry):
-            task.cancel()
+        draining.cancel()
         for listener in listeners:
             listener.stop()  # type: ignore[no-untyped-call]
-        done, _ = await asyncio.wait(serving, timeout=0.1 if again.is_set() else CLOSING)
-        for task in done:
-            task.result()
+        closing = asyncio.create_task(asyncio.wait(serving))
+        await asyncio.wait([closing, hurry], timeout=CLOSING, return_when=asyncio.FIRST_COMPLETED)
+        for task in (closing, hurry):
+            task.cancel()
+        for task in serving:
+            if task.done():
+                task.result()
 
 
 def _signals(lifeline: int | None) -> tuple[asyncio.Event, asyncio.Event]:
