@@ -1,0 +1,34 @@
+"""Node, with the packages of tests/e2e/node: one process plays a whole plan."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "node"
+
+
+def play(script: str, cases: Sequence[Mapping[str, Any]], *, timeout: float = 60, **plan: Any) -> list[dict[str, Any]]:
+    """Run a script of the folder over a plan; the results are in the order of the cases."""
+    done = subprocess.run(
+        [node(), str(FOLDER / script)],
+        input=json.dumps({"cases": cases, **plan}).encode(),
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    return json.loads(done.stdout)
+
+
+def node() -> str:
+    """Where Node is. Fails the test where it, or a package, is missing: these tests are not skipped by chance."""
+    found = shutil.which("node")
+    assert found, "these tests need Node: type scripts/install-node (or leave them out: make test LEAVE_OUT=node)"
+    for package in ("openai", "eventsource"):
+        assert (FOLDER / "node_modules" / package).is_dir(), (
+            f"these tests need the npm package {package}: type scripts/install-node"
+        )
+    return found
