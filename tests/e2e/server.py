@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 #: Seconds in which a server must answer, and in which it must have ended.
 START = 15.0
@@ -21,7 +21,10 @@ KINDS = ("granian", "uvicorn")
 
 
 class HeadraceServer:
-    """One server. ``toml`` is its configuration; ``kind`` says what serves it. Use it as a context."""
+    """One server. ``toml`` is its configuration; ``kind`` says what serves it. Use it as a context.
+
+    ``wrapper`` is a command that executes the one that follows it.
+    """
 
     def __init__(
         self,
@@ -32,7 +35,9 @@ class HeadraceServer:
         workers: int = 1,
         env: Mapping[str, str] | None = None,
         port: int = 0,
+        wrapper: Sequence[str] = (),
     ) -> None:
+        self.wrapper = wrapper
         self.folder = folder
         self.kind = kind
         self.workers = workers
@@ -43,7 +48,7 @@ class HeadraceServer:
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "HeadraceServer":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -88,7 +93,12 @@ class HeadraceServer:
             command = ["-m", "uvicorn", "headrace.app:app", "--port", str(self.port), "--log-level", "warning"]
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, *command], cwd=self.folder, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [*self.wrapper, sys.executable, *command],
+                cwd=self.folder,
+                env=env,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
 
     def stop(self, number: int = signal.SIGTERM) -> int:

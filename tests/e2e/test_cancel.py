@@ -6,16 +6,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from tests.e2e.clients import Client, chat
-from tests.e2e.server import HeadraceServer, upstream_toml
+from tests.e2e.server import KINDS, HeadraceServer, upstream_toml
 
 from headrace.testing.scripted_upstream import Endless, Received, ScriptedUpstream, Stall, Trickle, head, sse
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
 WORDS = [f"{number} " for number in range(4000)]
+
+#: When somebody leaves or cancels: in the middle, before the first token, before the head, and where all is one piece.
+MOMENTS = ("words", "silence", "no head", "no head, whole")
 
 DEADLINES = """
 [deadlines]
@@ -90,10 +94,16 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+def kind() -> str:
+    """What serves the app, where a test does not try both."""
+    return "granian"
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, kind: str) -> AsyncIterator[Scene]:
     """A running server."""
     async with ScriptedUpstream(script) as upstream:
-        server = HeadraceServer(tmp_path, upstream_toml(f"{upstream.url}/v1") + DEADLINES)
+        server = HeadraceServer(tmp_path, upstream_toml(f"{upstream.url}/v1") + DEADLINES, kind=kind)
         try:
             await asyncio.to_thread(server.start)
             yield Scene(server, upstream)
@@ -113,55 +123,64 @@ def figures(name: str, values: list[float]) -> None:
     assert ordered[-1] < 0.5
 
 
-@pytest.mark.parametrize("text", ["words", "silence", "no head", "no head, whole"])
-async def test_a_cancel_closes_the_upstreams_socket(scene: Scene, text: str) -> None:
+async def test_a_cancel_closes_the_upstreams_socket(scene: Scene) -> None:
     """By the stream's id or by the idempotency key, in the middle, before the first token and before the head."""
-    took = []
-    for number in range(25):
-        client = await scene.ask(text=text, Idempotency_Key=f"key-{number}")
-        name = f"key-{number}"
-        if text == "words":
-            await client.read_head()
-            await client.until(lambda client: len(client.body) > 500)
-            name = client.stream if number % 2 else name
-        began = now()
-        cancel = await Client(scene.server.port).open("POST", f"/v1/streams/{name}/cancel")
-        took.append(await scene.gone(began))
-        await cancel.rest()
-        assert b'"cancelled":true' in cancel.body
-        again = await (await Client(scene.server.port).open("POST", f"/v1/streams/{name}/cancel")).rest()
-        assert b'"cancelled":false' in again.body
-        if not client.status:
-            await client.read_head()
-        await client.rest()
-        assert b'"code":"cancelled"' in client.body
-        assert not client.done
-        assert client.status == (200 if text == "words" else 409)
-    figures(f"cancel, {text}", took)
+    for text in MOMENTS:
+        took = [await _cancelled(scene, text, f"{text}-{number}", by_id=number % 2 > 0) for number in range(25)]
+        figures(f"cancel, {text}", took)
     assert set(scene.states().values()) == {("cancelled", "cancelled")}
-    assert len(scene.upstream.requests) == 25
+    assert len(scene.upstream.requests) == 25 * len(MOMENTS)
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/chat/stream", "/infer"])
-@pytest.mark.parametrize("text", ["words", "silence", "no head", "no head, whole"])
-async def test_leaving_under_cancel_closes_the_upstreams_socket(scene: Scene, path: str, text: str) -> None:
+async def _cancelled(scene: Scene, text: str, key: str, *, by_id: bool) -> float:
+    """Cancel an answer; seconds until its upstream's connection was closed."""
+    port = scene.server.port
+    client = await scene.ask(text=text, Idempotency_Key=key)
+    name = quote(key)
+    if text == "words":
+        await client.read_head()
+        await client.until(lambda client: len(client.body) > 500)
+        name = client.stream if by_id else name
+    began = now()
+    cancel = await Client(port).open("POST", f"/v1/streams/{name}/cancel")
+    took = await scene.gone(began)
+    await cancel.rest()
+    assert b'"cancelled":true' in cancel.body
+    again = await (await Client(port).open("POST", f"/v1/streams/{name}/cancel")).rest()
+    assert b'"cancelled":false' in again.body
+    if not client.status:
+        await client.read_head()
+    await client.rest()
+    assert b'"code":"cancelled"' in client.body
+    assert not client.done
+    assert client.status == (200 if text == "words" else 409)
+    return took
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_leaving_under_cancel_closes_the_upstreams_socket(scene: Scene) -> None:
     """Whatever the client waits for: the head, the first token, the next one, or the whole."""
-    took = []
-    for number in range(10):
-        client = await scene.ask(path, text, Headrace_On_Leave="cancel")
-        if text == "words":
-            await client.read_head()
-            await client.until(lambda client: len(client.body) > 500)
-        began = now()
-        if number % 2:
-            client.reset()
-        else:
-            client.close()
-        took.append(await scene.gone(began))
-    figures(f"leave {path}, {text}", took)
+    for path in ("/v1/chat/completions", "/v1/chat/stream", "/infer"):
+        for text in MOMENTS:
+            took = [await _left(scene, path, text, reset=number % 2 > 0) for number in range(10)]
+            figures(f"leave {path}, {text}", took)
     async with asyncio.timeout(2):
         while set(scene.states().values()) != {("cancelled", "abandoned")}:
             await asyncio.sleep(0.05)
+
+
+async def _left(scene: Scene, path: str, text: str, *, reset: bool) -> float:
+    """Leave an answer; seconds until its upstream's connection was closed."""
+    client = await scene.ask(path, text, Headrace_On_Leave="cancel")
+    if text == "words":
+        await client.read_head()
+        await client.until(lambda client: len(client.body) > 500)
+    began = now()
+    if reset:
+        client.reset()
+    else:
+        client.close()
+    return await scene.gone(began)
 
 
 async def test_lingering_costs_nothing_who_comes_back_and_ends_for_who_does_not(scene: Scene) -> None:
