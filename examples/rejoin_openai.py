@@ -1,0 +1,47 @@
+"""Lose the connection in the middle of an answer and read on, with the stock OpenAI SDK.
+
+The same call is made again with two headers: `Idempotency-Key`, by which Headrace finds the answer that is already
+being written, and `Last-Event-ID`, the number of the last chunk that was seen. No second answer is ever started.
+
+    pip install openai
+    python examples/rejoin_openai.py            # HEADRACE_URL says where the server is, if not on this machine
+"""
+
+import os
+import sys
+import time
+import uuid
+
+from openai import APIConnectionError, InternalServerError, OpenAI
+
+URL = os.environ.get("HEADRACE_URL", "http://127.0.0.1:8003")
+client = OpenAI(base_url=f"{URL}/v1", api_key=os.environ.get("HEADRACE_KEY", "none"), max_retries=0)
+
+
+def read_on(model, messages, tries=10):
+    """Yield the chunks of one answer, each once and in order, over as many connections as that takes."""
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    seen = 0
+    for attempt in range(tries):
+        try:
+            stream = client.chat.completions.create(model=model, messages=messages, stream=True, extra_headers=headers)
+            with stream:
+                for chunk in stream:
+                    seen += 1
+                    headers["Last-Event-ID"] = str(seen)
+                    yield chunk
+                    if attempt == 0 and seen == 20:
+                        print(" [the connection is lost]", file=sys.stderr)
+                        break  # here for show; a real one raises APIConnectionError
+                else:
+                    return
+        except (APIConnectionError, InternalServerError):
+            time.sleep(min(2**attempt / 4, 5))
+    raise ConnectionError(f"no whole answer in {tries} tries")
+
+
+messages = [{"role": "user", "content": "Count, please."}]
+for chunk in read_on("demo/counter", messages):
+    if chunk.choices:
+        print(chunk.choices[0].delta.content or "", end="", flush=True)
+print()
