@@ -71,9 +71,10 @@ class Supervisor:
             stable = now - self._workers.pop(worker) >= STABLE
             self._wait = 0.0 if stable else min(LONGEST_WAIT, self._wait * 2 or FIRST_WAIT)
             self._start_at = now + self._wait
-            if worker.returncode == BAD_CONFIG and not self._stopping:
+            if worker.returncode == BAD_CONFIG and not self._workers and not self._stopping:
+                # Nobody serves, and nobody would. While one does, a broken configuration must not take it down.
                 self._status = BAD_CONFIG
-                self._signals.append(signal.SIGTERM)
+                self._stopping = True
 
     def _note(self, number: int, _: FrameType | None) -> None:
         """Only note it: between two looks, the list of workers may be about to change."""

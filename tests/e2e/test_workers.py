@@ -34,9 +34,9 @@ def server(tmp_path: Path) -> Iterator[HeadraceServer]:
     made.stop()
 
 
-async def start(server: HeadraceServer, upstream: ScriptedUpstream) -> list[int]:
+async def start(server: HeadraceServer, upstream: ScriptedUpstream, toml: str = "") -> list[int]:
     """Start it with an upstream; the workers' process ids, once all of them have their place in the folder."""
-    (server.folder / "headrace.toml").write_text(upstream_toml(f"{upstream.url}/v1"))
+    (server.folder / "headrace.toml").write_text(toml + upstream_toml(f"{upstream.url}/v1"))
     await asyncio.to_thread(server.start)
     return await workers_of(server)
 
@@ -240,3 +240,38 @@ async def test_a_signal_ends_all_workers_and_none_outlives_the_supervisor(server
                 await asyncio.sleep(0.02)
         await asyncio.to_thread(server.start)
         assert await asyncio.to_thread(server.stop) == 0
+
+
+async def test_all_workers_drain(server: HeadraceServer) -> None:
+    """Readers with either worker are told, and the supervisor ends with 0 when the last worker has."""
+    async with ScriptedUpstream(counting) as upstream:
+        pids = await start(server, upstream, "[server]\ndrain = 1\n")
+        answers = await spread(server, upstream, pids)
+        clients = [client for clients in answers.values() for client in clients]
+        rests = [asyncio.create_task(client.rest()) for client in clients]
+        began = time.monotonic()
+        assert await asyncio.to_thread(server.stop) == 0
+        assert 0.9 < time.monotonic() - began < 4
+        await asyncio.gather(*rests)
+        for client in clients:
+            assert client.errors == ["interrupted"]
+            assert client.whole
+            assert not client.done
+
+
+async def test_a_configuration_that_broke_takes_nobody_down_who_serves(server: HeadraceServer) -> None:
+    """What a replacement cannot read is tried again; without anybody who serves, it is the end, with status 3."""
+    async with ScriptedUpstream(counting) as upstream:
+        first, second = await start(server, upstream)
+        good = (server.folder / "headrace.toml").read_text()
+        (server.folder / "headrace.toml").write_text("nonsense = 1\n")
+        os.kill(first, signal.SIGKILL)
+        await asyncio.sleep(3)
+        assert server.request("GET", "/ready")[0] == 200
+        (server.folder / "headrace.toml").write_text(good)
+        third = next(pid for pid in await workers_of(server) if pid != second)
+        (server.folder / "headrace.toml").write_text("nonsense = 1\n")
+        for pid in (second, third):
+            os.kill(pid, signal.SIGKILL)
+        assert server.process is not None
+        assert await asyncio.to_thread(server.process.wait, 15) == 3
