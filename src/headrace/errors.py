@@ -50,7 +50,11 @@ class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class HeadraceError(Exception):
-    """The root. ``retryable`` says whether the same request may succeed later."""
+    """Something went wrong on this server.
+
+    The root; the first line is what a client is told where there is nothing better to say. ``retryable`` says whether
+    the same request may succeed later.
+    """
 
     code: str = "internal"
     status: int = 500
