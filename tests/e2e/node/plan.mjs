@@ -8,7 +8,9 @@ export async function run(play, atOnce = 1) {
   const work = async () => {
     for (let next; (next = waiting.shift()); ) results[next[0]] = await play(next[1], plan);
   };
+  const alive = setInterval(() => {}, 1000); // an EventSource that waits to reconnect does not keep Node running
   await Promise.all(Array.from({ length: atOnce }, work));
+  clearInterval(alive);
   process.stdout.write(JSON.stringify(results));
 }
 
