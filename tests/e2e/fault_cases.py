@@ -144,7 +144,7 @@ _TWO_TOOLS = [
     {"index": 0, "id": "call_0", "type": "function", "function": {"name": "f", "arguments": '{"a'}},
     {"index": 0, "function": {"arguments": '": "\\ud83d'}},
     {"index": 0, "function": {"arguments": '\\udc4b"}'}},
-    {"index": 2, "id": "call_2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+    {"index": 1, "id": "call_1", "type": "function", "function": {"name": "g", "arguments": "{}"}},
 ]
 
 
