@@ -45,7 +45,6 @@ gate = {gate}
 drain = 1
 
 [limits]
-record_bytes = "256KiB"
 stream_bytes = "512KiB"
 """
 
