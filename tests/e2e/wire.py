@@ -1,4 +1,4 @@
-"""HTTP as bytes on sockets, for tests that must see how an answer ends: HTTP/1.1 chunk by chunk, and HTTP/2 by events."""
+"""HTTP on raw sockets, for tests that must see how an answer ends: HTTP/1.1 by its chunks, HTTP/2 by its events."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,9 @@ from typing import Any, Self
 import h2.config
 import h2.connection
 import h2.events
+
+#: Seconds for which a test waits for a server's next bytes.
+PATIENCE = 10.0
 
 #: How a body ended: by its zero chunk, length or END_STREAM; or without.
 CLEAN, CUT = "clean", "cut"
@@ -48,7 +51,8 @@ class Http1:
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in pairs.items())]
         self.writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + raw)
         await self.writer.drain()
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        async with asyncio.timeout(PATIENCE):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *fields = head.rstrip("\r\n").split("\r\n")
         self.status = int(first.split(" ")[1])
         self.headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
@@ -63,8 +67,11 @@ class Http1:
             return await self.reader.readexactly(int(self.headers["content-length"]))
         assert self.headers["transfer-encoding"] == "chunked"
         try:
-            size = int(await self.reader.readuntil(b"\r\n"), 16)
-            data = (await self.reader.readexactly(size + 2))[:-2]
+            async with asyncio.timeout(PATIENCE):
+                size = int(await self.reader.readuntil(b"\r\n"), 16)
+                data = (await self.reader.readexactly(size + 2))[:-2]
+        except TimeoutError:
+            raise
         except (asyncio.IncompleteReadError, OSError):
             self.ended = CUT
             return b""
@@ -122,7 +129,8 @@ class Http2:
     async def until(self, done: Any) -> None:
         """Read until ``done()`` holds, or the connection ends."""
         while not done() and not self.closed:
-            data = await self._reader.read(65536)
+            async with asyncio.timeout(PATIENCE):
+                data = await self._reader.read(65536)
             if not data:
                 self.closed = True
                 return
