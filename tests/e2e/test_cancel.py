@@ -9,9 +9,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import uvicorn
+from pydantic import SecretStr
 from tests.e2e.clients import Client, chat
 from tests.e2e.server import KINDS, HeadraceServer, upstream_toml
 
+from headrace.app import create_app
+from headrace.config.values import Settings, Store, Upstream
+from headrace.core.registry import Registry, Statistics
 from headrace.testing.scripted_upstream import Endless, Received, ScriptedUpstream, Stall, Trickle, head, sse
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
@@ -266,4 +271,49 @@ async def test_a_client_that_stops_reading_is_let_go(scene: Scene) -> None:
     assert time.monotonic() - began < 8
     assert scene.memory() < memory + 64
     for client in stalled:
+        client.close()
+
+
+async def test_no_task_is_left_behind(tmp_path: Path) -> None:
+    """The same in this process, where tasks and readers can be counted: all that was started for an answer is gone."""
+    async with ScriptedUpstream(script) as upstream:
+        given = Upstream(base_url=f"{upstream.url}/v1", api_key=SecretStr("sk-upstream"), models=("m",))
+        app = create_app(Settings(store=Store(data=str(tmp_path / "data")), upstreams={"up": given}))
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
+        serving = asyncio.create_task(server.serve())
+        async with asyncio.timeout(10):
+            while not server.started:
+                await asyncio.sleep(0.01)
+        try:
+            port = server.servers[0].sockets[0].getsockname()[1]
+            counts = [await _tasks_after(port, upstream, app.state.service.registry) for _ in "123"]
+        finally:
+            server.should_exit = True
+            await serving
+        print(f"\ntasks after 60, 120 and 180 answers: {[len(count) for count in counts]}")
+        assert counts[0] == counts[1] == counts[2]
+        assert len(counts[0]) < 15
+
+
+async def _tasks_after(port: int, up: ScriptedUpstream, registry: Registry) -> list[str]:
+    """The tasks that are there when sixty answers have been left."""
+    for start in range(0, 60, 20):
+        await asyncio.gather(*(_leave(port, number) for number in range(start, start + 20)))
+    async with asyncio.timeout(5):
+        while up.open or registry.statistics() != Statistics(0, 0, 0):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
+    return sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks())
+
+
+async def _leave(port: int, number: int) -> None:
+    """Start an answer and leave it, in some moment of its life."""
+    path = ("/v1/chat/completions", "/chat", "/infer")[number % 3]
+    client = Client(port)
+    headers = {"Headrace-On-Leave": "cancel"}
+    await client.open("POST", path, Scene.body(path, MOMENTS[number % 4]), headers, head=False)
+    await asyncio.sleep(0.02 * (number % 7))
+    if number % 2:
+        client.reset()
+    else:
         client.close()
