@@ -169,7 +169,8 @@ class Generation:
             while not answer.ended:
                 if records:
                     self._waiting = False
-                    await self._committed()
+                    if self._appending is not None:
+                        await self._committed()
                     self._append(answer, records)
                     self._expect(self._deadlines.idle, UpstreamStalled)
                 records = await answer.read()

@@ -124,7 +124,9 @@ class Reader:
             data = own.start()
         else:
             batch = await self._log.read(self.id, own.after, max_bytes=PIECE)
-            data = b"".join(await own.render(self._log, self.id, batch))
+            if batch.records and not own.opened:
+                await own.open(self._log, self.id)
+            data = b"".join(own.render(batch))
         if own.next >= max(self._goal, self.rendering.base):
             self._step = own.next
             self._own = None

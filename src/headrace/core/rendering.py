@@ -66,11 +66,12 @@ class Renderer:
         self._view = view
         self._seen = seen
         self._fold = view.fold(head)
-        self._opened = bool(head.format)
+        #: The format of the records is known.
+        self.opened = bool(head.format)
         if head.format:
             self._fold.open(head.format)
         #: The next step to be rendered.
-        self.next = begin if self._opened and self._fold.stateless else 0
+        self.next = begin if self.opened and self._fold.stateless else 0
         #: The dialect has said how the stream ended.
         self.told_end = False
 
@@ -83,12 +84,14 @@ class Renderer:
         """Render step 0."""
         return self._frames(self._fold.start())
 
-    async def render(self, log: Log, id: str, batch: Batch) -> list[bytes]:
+    async def open(self, log: Log, id: str) -> None:
+        """Learn the format of the records; needed once, before the first of them is rendered."""
+        head = await log.head(id)
+        self._fold.open(head.format if head else "")
+        self.opened = True
+
+    def render(self, batch: Batch) -> list[bytes]:
         """Render a step for each record, and one for the end where the batch has it."""
-        if batch.records and not self._opened:
-            head = await log.head(id)
-            self._fold.open(head.format if head else "")
-            self._opened = True
         steps = [self._frames(self._fold.record(record)) for record in batch.records]
         if batch.outcome is not None:
             frames = self._fold.end(batch.outcome)
@@ -130,8 +133,8 @@ class Rendering:
         self._renderer = Renderer(view, head, begin)
         self._ring: deque[bytes] = deque()
         self._size = 0
-        #: The oldest step in the ring; ``next`` is the one that comes into it next.
-        self.base = self._renderer.next
+        #: The oldest step in the ring, and the one that comes into it next.
+        self.base = self.next = self._renderer.next
         #: How the stream ended, once that is rendered.
         self.outcome: Outcome | None = None
         #: Why no more can be rendered.
@@ -146,11 +149,6 @@ class Rendering:
         self._advancing = False
         if self.base == 0:
             self._push([self._renderer.start()])
-
-    @property
-    def next(self) -> int:
-        """The step that comes into the ring next."""
-        return self.base + len(self._ring)
 
     @property
     def told_end(self) -> bool:
@@ -229,7 +227,9 @@ class Rendering:
             if not batch.waits:
                 self._armed = False
             if batch.records or batch.outcome is not None:
-                self._push(await self._renderer.render(self._log, self.id, batch))
+                if batch.records and not self._renderer.opened:
+                    await self._renderer.open(self._log, self.id)
+                self._push(self._renderer.render(batch))
                 self.outcome = batch.outcome
         except HeadraceError as error:
             self._armed = False
@@ -242,7 +242,9 @@ class Rendering:
     def _push(self, steps: list[bytes]) -> None:
         self._active = True
         self._ring.extend(steps)
-        self._size += sum(map(len, steps))
+        self.next += len(steps)
+        for data in steps:
+            self._size += len(data)
         while self._size > RING and len(self._ring) > 1:
             self._size -= len(self._ring.popleft())
             self.base += 1
