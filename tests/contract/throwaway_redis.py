@@ -235,7 +235,7 @@ class RedisLog:
     async def read(self, id: str, after: int, *, max_bytes: int = 65536, wake: Wake | None = None) -> Batch:
         if self._closed:
             raise StoreError("The store is closed.")
-        # Registered before the look: what comes between the two rings it, and it is taken back where there is more to read.
+        # Registered before the look: what comes between the two rings it; taken back where there is more to read.
         if wake is not None:
             self._wakes.setdefault(id, []).append(wake)
         waits = False

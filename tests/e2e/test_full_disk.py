@@ -40,7 +40,7 @@ def script(request: Received) -> list[object]:
 def server(tmp_path: Path) -> Iterator[HeadraceServer]:
     """Its data folder is a disk of 16 MB. Not started yet."""
     if not _can_mount():
-        pytest.skip("this machine does not let a test mount a file system")
+        pytest.fail("this test needs user namespaces (unshare -Urm) to mount a small file system of its own")
     (tmp_path / "data").mkdir()
     made = HeadraceServer(tmp_path, wrapper=["unshare", "-Urm", "sh", "-c", _SMALL_DISK, str(tmp_path / "data")])
     yield made
