@@ -138,6 +138,12 @@ _ENDLESS = {
 #: Where a provider's own error object passes on, its code does too.
 _SAID = {"U4-400-object": "context_length_exceeded"}
 
+#: An error object that says what it should not.
+_TELLTALE = (
+    b'{"error": {"message": "Key sk-upstream-secret-0123456789 or sk-canary000011112222 is not for '
+    b'https://user:canary@10.0.0.1/v1?key=canary", "type": "t", "code": "bad", "param": "http://10.0.0.1/"}}'
+)
+
 _UNREACHABLE = {"code": "upstream_unreachable", "status": 502}
 _TWO_TOOLS = [
     {"index": 0, "id": "call_0", "type": "function", "function": {"name": "f", "arguments": '{"a'}},
@@ -159,6 +165,13 @@ def _chunks(*deltas: dict[str, object], reason: str = "tool_calls") -> bytes:
 
 #: What is not in the table of scripts.
 _MORE = (
+    Case(
+        "U4-400-secrets",
+        [head(400, type="application/json", body=str(len(_TELLTALE))), _TELLTALE, Next()],
+        code="bad",
+        status=400,
+    ),
+    Case("U9-secrets", [head(), _PART + b"data: " + _TELLTALE + b"\n\n"], "One two", "bad"),
     Case("U1-refused", None, upstream="refused", **_UNREACHABLE),
     Case("U1-no-such-host", None, upstream="nowhere", **_UNREACHABLE),
     Case("U2-unknown-authority", None, upstream="badcert", **_UNREACHABLE),

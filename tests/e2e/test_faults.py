@@ -328,6 +328,7 @@ STATUS = {
     "upstream_truncated": 502,
     "upstream_protocol": 502,
     "overloaded": 503,
+    "bad": 502,
     "limit": 507,
     "timeout": 504,
 }
