@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import openai
 import pytest
+import requests
 from tests.e2e.node_process import node, play
 from tests.e2e.page_server import CuttingProxy, PageServer, page
 from tests.e2e.scripted import UpstreamThread, model_of
@@ -224,24 +225,11 @@ def test_a_page_from_elsewhere_starts_nothing(house: House, tmp_path: Path) -> N
 # -- in Python -------------------------------------------------------------------------------------------------------
 
 
-def iter_lines(reply: http.client.HTTPResponse, size: int = 512) -> Iterator[bytes]:
-    """``Response.iter_lines()`` of requests, as it is written there, over the pieces that come."""
-    pending = b""
-    while chunk := reply.read1(size):
-        lines = (pending + chunk).splitlines()
-        pending = lines.pop() if lines and lines[-1] and lines[-1][-1] == chunk[-1] else b""
-        yield from lines
-    if pending:
-        yield pending
-
-
 def test_a_requests_client_reads_infer_by_lines(house: House) -> None:
     """``for line in response.iter_lines(): if line: json.loads(line)``."""
-    connection = http.client.HTTPConnection("127.0.0.1", house.server.port, timeout=8)
-    connection.request("POST", "/infer", json.dumps({"message": "hi", "model": "up/good"}), JSON)
-    reply = connection.getresponse()
-    lines = [json.loads(line) for line in iter_lines(reply) if line]
-    connection.close()
+    body = {"message": "hi", "model": "up/good"}
+    with requests.post(f"{house.server.url}/infer", json=body, stream=True, timeout=8) as reply:
+        lines = [json.loads(line) for line in reply.iter_lines() if line]
     assert reply.headers["content-type"] == "application/x-ndjson"
     assert [line["choices"][0]["message"]["content"] for line in lines] == [*TOKENS, ""]
     assert [line["choices"][0]["finish_reason"] for line in lines] == [None] * 12 + ["stop"]

@@ -130,7 +130,7 @@ async def test_retry_is_jittered_within_its_bounds():
             decoder.feed((await at.ask("POST", "/chat", SIMPLE)).body)
             found.add(decoder.retry)
     assert len(found) > 5
-    assert all(2000 <= retry <= 5000 for retry in found)
+    assert all(2000 <= retry <= 4000 for retry in found)
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/chat/stream", "/chat"])

@@ -22,8 +22,9 @@ from headrace.model.outcome import Outcome, State
 #: What every streaming reply says to proxies and caches. nginx reads X-Accel-Buffering.
 NO_BUFFERING = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 
-#: The bounds of ``retry:`` in milliseconds. It is jittered, so that readers who were cut together come back apart.
-RETRY = (2000, 5000)
+#: The bounds of ``retry:`` in milliseconds. It is jittered, so that readers who were cut together come back apart; and
+#: less than the default linger of five seconds, so that who was cut finds its answer running.
+RETRY = (2000, 4000)
 
 #: In a scope: how the server itself takes a message. The app's outermost layer puts it there.
 SEND = "headrace.send"
