@@ -1,4 +1,4 @@
-"""An upstream in a process of its own that answers every request at a steady rate; ``python paced_upstream.py RATE COUNT``.
+"""An upstream process that answers at a steady rate: ``python paced_upstream.py RATE COUNT``.
 
 Prints its port. Each chunk's text is its number and a space, so that a lost or doubled one shows.
 """

@@ -13,6 +13,9 @@ from headrace.errors import RequestError
 from headrace.wire.json_object import parse
 from headrace.wire.openai_chat_request import check_messages, is_count, is_number, is_stop, wrong
 
+#: Characters of a conversation's name: it becomes a name of the stream.
+MAX_CONVERSATION = 255
+
 
 class SimpleRequest(msgspec.Struct, frozen=True, kw_only=True):
     """``body`` is an OpenAI chat request without ``model`` and ``stream``. ``model`` is empty where none was named.
@@ -51,6 +54,8 @@ def _request(value: dict[str, Any]) -> SimpleRequest:
     for name in ("model", "system", "conversation"):
         if not isinstance(value.get(name), str | None):
             raise wrong(name, "must be a text")
+    if len(value.get("conversation") or "") > MAX_CONVERSATION:
+        raise wrong("conversation", f"must have at most {MAX_CONVERSATION} characters")
     if not isinstance(value.get("stream"), bool | None):
         raise wrong("stream", "must be true or false")
     body: dict[str, Any] = {"messages": _messages(value)}

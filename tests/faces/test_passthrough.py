@@ -1,0 +1,117 @@
+"""Other calls of an upstream pass through: to the right one, in pieces, and cut where they are cut."""
+
+import pytest
+from tests.faces.front import KEYS, Fake, bearer, front
+
+from headrace.errors import UpstreamTruncated
+
+
+class Answer:
+    """A response in pieces; an error among them is raised."""
+
+    def __init__(self, status, headers, pieces):
+        self.status = status
+        self.headers = headers
+        self.released = False
+        self._pieces = list(pieces)
+
+    async def read_some(self):
+        if not self._pieces:
+            return b""
+        piece = self._pieces.pop(0)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    def release(self):
+        self.released = True
+
+
+class Forwarder(Fake):
+    """An upstream that takes other calls."""
+
+    def __init__(self, pieces=(b"one", b"two"), **options):
+        super().__init__(**options)
+        self.forwarded = []
+        self.last = None
+        self._pieces = pieces
+
+    async def forward(self, method, path, query, headers, body=None):
+        if body is not None and not isinstance(body, bytes):
+            body = b"".join([piece async for piece in body])
+        self.forwarded.append((method, path, query, dict(headers), body))
+        type = {"content-type": "audio/mpeg", "set-cookie": "a=b", "content-length": "6", "server": "x"}
+        self.last = Answer(201, type, self._pieces)
+        return self.last
+
+
+async def test_a_call_passes_with_its_body_and_comes_back_in_pieces():
+    """Of the response's headers only those of a list: no cookies, no length."""
+    async with front(upstream := Forwarder()) as at:
+        body = b'{"model":"fake","input":"x"}'
+        headers = {"content-type": "application/json", "content-length": str(len(body))}
+        async with at.open("POST", "/v1/audio/speech?x=1", body, headers) as exchange:
+            head = await exchange.head()
+            assert (await exchange.piece(), await exchange.piece(), await exchange.piece()) == (b"one", b"two", b"")
+            assert exchange.complete
+    assert (head.status, head.headers["content-type"]) == (201, "audio/mpeg")
+    assert "set-cookie" not in head.headers
+    assert "content-length" not in head.headers
+    method, path, query, _, sent = upstream.forwarded[0]
+    assert (method, path, query, sent) == ("POST", "/audio/speech", "x=1", body)
+    assert upstream.last.released
+
+
+async def test_an_answer_that_is_cut_is_cut():
+    async with front(upstream := Forwarder([b"one", UpstreamTruncated()])) as at:
+        reply = await at.ask("GET", "/v1/files/1/content")
+    assert (reply.body, reply.complete) == (b"one", False)
+    assert upstream.last.released
+
+
+async def test_a_client_that_leaves_lets_the_upstream_go():
+    async with front(upstream := Forwarder([b"x"] * 1000)) as at:
+        async with at.open("GET", "/v1/files/1/content") as exchange:
+            exchange.hold()
+        assert upstream.last is None or upstream.last.released
+
+
+async def test_the_model_or_the_header_says_which_upstream():
+    second = Forwarder(name="second")
+    second.configured = ("other",)
+    async with front(first := Forwarder(name="first"), second, models={"alias": ("second/real",)}) as at:
+        for body, header, expected in (
+            (b'{"model":"other"}', None, second),
+            (b'{"model":"alias"}', None, second),
+            (b'{"model":"fake"}', None, first),
+            (b"{}", "second", second),
+            (b"{}", None, first),
+        ):
+            before = len(expected.forwarded)
+            headers = {"content-type": "application/json", "content-length": str(len(body))}
+            await at.ask("POST", "/v1/embeddings", body, headers | ({"headrace-upstream": header} if header else {}))
+            assert len(expected.forwarded) == before + 1
+        assert second.forwarded[1][4] == b'{"model":"real"}'
+        assert (await at.ask("GET", "/v1/files", headers={"headrace-upstream": "nope"})).status == 404
+
+
+async def test_a_body_without_json_is_streamed_on():
+    async with front(upstream := Forwarder()) as at:
+        await at.ask("POST", "/v1/files", (b"part one, ", b"part two"), {"content-type": "multipart/form-data"})
+    assert upstream.forwarded[0][4] == b"part one, part two"
+
+
+@pytest.mark.parametrize("path", ["/v1/streams/x/y", "/v1/chat/completions/x/y", "/v1/chat/stream"])
+async def test_what_is_ours_is_never_passed_on(path):
+    """Not even with a method or a path that we do not have."""
+    async with front(upstream := Forwarder()) as at:
+        for method in ("GET", "DELETE"):
+            assert (await at.ask(method, path)).status in (404, 405)
+    assert upstream.forwarded == []
+
+
+async def test_a_key_is_needed_where_there_are_keys():
+    async with front(upstream := Forwarder(), keys=KEYS) as at:
+        assert (await at.ask("GET", "/v1/files")).status == 401
+        assert upstream.forwarded == []
+        assert (await at.ask("GET", "/v1/files", headers=bearer(KEYS["bob"]))).status == 201
