@@ -1,4 +1,4 @@
-"""The seam over aiohttp, on real sockets."""
+"""The edge towards upstreams, on real sockets."""
 
 import asyncio
 import gzip

@@ -226,10 +226,15 @@ class StreamedAnswer:
 
     async def read(self) -> Sequence[Record]:
         """The records of the bytes that have come. See the port."""
-        intake = self._intake
-        self._raise()
-        data = self._first or await self._exchange.read_some()
-        self._first = b""
+        intake, exchange = self._intake, self._exchange
+        if intake.error is not None:
+            raise intake.error
+        data: bytes | None
+        data, self._first = self._first, b""
+        if not data:
+            # Not read_some: each frame of nested coroutines costs on every chunk.
+            while (data := exchange.take()) is None:
+                await exchange.wait()
         try:
             if data:
                 records = intake.take(self._decoder.feed(data))
@@ -239,18 +244,13 @@ class StreamedAnswer:
                 intake.finish()
         finally:
             self._note(intake)
-        if not records:
-            self._raise()
+        if not records and intake.error is not None:
+            raise intake.error
         return records
 
     def close(self) -> None:
         """Close the connection at once, or keep it for others where the answer came to its end."""
         self._exchange.release(PATIENCE if self.ended else 0.0)
-
-    def _raise(self) -> None:
-        """Raise what the answer has failed with, if it has."""
-        if self._intake.error is not None:
-            raise self._intake.error
 
     def _note(self, intake: Intake) -> None:
         self.upstream_id = intake.upstream_id
