@@ -11,15 +11,18 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 
-from openai import APIConnectionError, InternalServerError, OpenAI
+from openai import APIConnectionError, APIError, InternalServerError, OpenAI
+from openai.types.chat import ChatCompletionChunk
 
 URL = os.environ.get("HEADRACE_URL", "http://127.0.0.1:8003")
 client = OpenAI(base_url=f"{URL}/v1", api_key=os.environ.get("HEADRACE_KEY", "none"), max_retries=0)
 
 
-def read_on(model, messages, tries=10):
+def read_on(model: str, text: str, tries: int = 10) -> Iterator[ChatCompletionChunk]:
     """Yield the chunks of one answer, each once and in order, over as many connections as that takes."""
+    messages = [{"role": "user", "content": text}]
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     seen = 0
     for attempt in range(tries):
@@ -40,8 +43,11 @@ def read_on(model, messages, tries=10):
     raise ConnectionError(f"no whole answer in {tries} tries")
 
 
-messages = [{"role": "user", "content": "Count, please."}]
-for chunk in read_on("demo/counter", messages):
-    if chunk.choices:
-        print(chunk.choices[0].delta.content or "", end="", flush=True)
-print()
+try:
+    for chunk in read_on("demo/counter", "Count, please."):
+        if chunk.choices:
+            print(chunk.choices[0].delta.content or "", end="", flush=True)
+    print()
+except APIError as error:
+    # `interrupted` where the server was killed meanwhile: what is printed is all there will be.
+    sys.exit(f"\nThe answer ended early: {error.code}")

@@ -1,7 +1,7 @@
 """Stop an answer by its id: the model's connection is closed, and every reader is told.
 
-    pip install openai
-    python examples/stop_answer.py
+pip install openai
+python examples/stop_answer.py
 """
 
 import os

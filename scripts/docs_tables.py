@@ -1,0 +1,149 @@
+"""Writes the tables of docs/ that follow from the code: settings, errors, endings, routes.
+
+Each stands between ``<!-- table:NAME -->`` and ``<!-- table:end -->``. Run it after a change to any of them:
+``.venv/bin/python scripts/docs_tables.py``. A test holds that nobody forgot.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import get_args
+
+from pydantic import BaseModel, SecretStr
+
+from headrace.app import create_app
+from headrace.config import Settings
+from headrace.config.values import Key
+from headrace.errors import HeadraceError
+from headrace.model.outcome import Outcome, State
+from headrace.wire import endings
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+#: Fields that are not written by people: what is kept of a key instead of its text.
+HIDDEN = frozenset({("keys", "NAME", "digest"), ("keys", "NAME", "weak")})
+
+
+def settings() -> Iterator[tuple[str, str, str]]:
+    """Each setting: its path as in ``headrace.toml``, its default, and what it says."""
+    yield from _fields(Settings, ())
+
+
+def _fields(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        inner = [kind for kind in get_args(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from _fields(annotation, (*path, name))
+        elif inner:
+            if inner[0] is Key:
+                yield ".".join((*path, name, "NAME", "secret")), "", 'The key itself; `NAME = "KEY"` is short for it.'
+            yield from _fields(inner[0], (*path, name, "NAME"))
+        elif (*path, name) not in HIDDEN:
+            yield ".".join((*path, name)), _default(field.get_default()), _line(field.description or "")
+
+
+def _default(value: object) -> str:
+    if isinstance(value, SecretStr) or value in ("", None) or value == ():
+        return ""
+    if isinstance(value, bool):
+        return "`true`" if value else "`false`"
+    if isinstance(value, dict):
+        return ""
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return f"`{text}`"
+
+
+def errors() -> Iterator[tuple[str, int, bool, str]]:
+    """Each code with its status, whether to try again, and what it means; subclasses after their parents."""
+    found: dict[tuple[str, int], tuple[str, int, bool, str]] = {}
+    for kind in _tree(HeadraceError):
+        summary = _line((kind.__doc__ or "").strip().splitlines()[0])
+        found.setdefault((kind.code, kind.status), (kind.code, kind.status, kind.retryable, summary))
+    yield from (row for row in found.values() if row[0] != "config")
+
+
+def _tree(kind: type[HeadraceError]) -> Iterator[type[HeadraceError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
+def reasons() -> Iterator[tuple[str, str, str, str, str]]:
+    """Each way in which an answer ends early: state, reason, the code told, that of the simple faces, the words."""
+    known = [(State.FAILED, code) for code in endings._BY_REASON]  # noqa: SLF001 - the one table there is
+    others = [(State.FAILED, "internal"), (State.CANCELLED, "cancelled"), (State.CANCELLED, "abandoned")]
+    for state, reason in [*known, *others, (State.INTERRUPTED, "interrupted"), (State.INTERRUPTED, "shutdown")]:
+        told = endings.ending(Outcome(state=state, reason=reason, ended_at=0.0))
+        yield str(state), reason, told.code, told.simple, told.message
+
+
+def routes() -> Iterator[tuple[str, str, str, str]]:
+    """Each route of the OpenAPI page: its group, method, path and first sentence."""
+    for path, methods in create_app(Settings()).openapi()["paths"].items():
+        for method, operation in methods.items():
+            text = _line(operation["description"].partition("\n\n")[0])
+            yield operation["tags"][0], method.upper(), path, text
+
+
+def _line(text: str) -> str:
+    """One line for a cell of a table, without the marks by which the code names faults."""
+    return re.sub(r" \((?:[A-Z]\d+(?:, )?)+\)", "", " ".join(text.split())).replace("|", "\\|")
+
+
+def _table(head: str, rows: Iterator[str]) -> str:
+    columns = head.count("|") + 1
+    return "\n".join([f"| {head} |", "|" + "---|" * columns, *rows])
+
+
+def _settings_table() -> str:
+    rows = (f"| `{path}` | {default} | {text} |" for path, default, text in settings())
+    return _table("setting | default | what it says", rows)
+
+
+def _errors_table() -> str:
+    rows = (f"| `{code}` | {status} | {'yes' if again else 'no'} | {text} |" for code, status, again, text in errors())
+    return _table("code | status | try again | meaning", rows)
+
+
+def _reasons_table() -> str:
+    rows = (
+        f"| {state} | `{reason}` | `{code}` | `{simple}` | {text} |" for state, reason, code, simple, text in reasons()
+    )
+    return _table("state | reason | code | simple faces | what is said", rows)
+
+
+def _routes_table() -> str:
+    rows = (f"| {tag} | `{method} {path}` | {text} |" for tag, method, path, text in routes())
+    return _table("group | route | what it does", rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": _settings_table,
+    "errors": _errors_table,
+    "reasons": _reasons_table,
+    "routes": _routes_table,
+}
+
+
+def filled(text: str) -> str:
+    """A page with its tables as the code has them now."""
+    for name, table in TABLES.items():
+        start, end = f"<!-- table:{name} -->\n", "<!-- table:end -->"
+        before, found, rest = text.partition(start)
+        if found:
+            text = f"{before}{start}\n{table()}\n\n{end}{rest.partition(end)[2]}"
+    return text
+
+
+def main() -> None:
+    """Write the pages that have changed."""
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        if (made := filled(text)) != text:
+            page.write_text(made, encoding="utf-8")
+            print(f"{page.name} is written anew.")
+
+
+if __name__ == "__main__":
+    main()
