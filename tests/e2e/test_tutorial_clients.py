@@ -357,6 +357,7 @@ def test_a_rejoiner_too_gets_the_first_before_the_second_is_made(house: House, d
     assert b" two" in whole
 
 
+@pytest.mark.curl
 def test_curl_shows_each_chunk_as_it_comes(house: House) -> None:
     """``curl -N``, with the line that the server prints when it starts."""
     curl = shutil.which("curl")
