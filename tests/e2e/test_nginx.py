@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from headrace.testing.scripted_upstream import Fin, Received, Script, answer, head, sse
 from tests.e2e.clients import Client, chat
 from tests.e2e.scripted import UpstreamThread
 from tests.e2e.server import HeadraceServer, free_port, upstream_toml
+
+from headrace.testing.scripted_upstream import Fin, Received, Script, answer, head, sse
 
 pytestmark = [pytest.mark.nginx, pytest.mark.slow]
 
