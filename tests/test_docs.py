@@ -248,6 +248,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HeadraceServer]
 
 
 @pytest.mark.slow
+@pytest.mark.curl
 @pytest.mark.timeout(60)
 def test_readme_commands_work(server: HeadraceServer, tmp_path: Path) -> None:
     """The shell blocks, in their order: ask, leave, read on, stop."""
@@ -264,6 +265,7 @@ def test_readme_commands_work(server: HeadraceServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.curl
 @pytest.mark.timeout(60)
 def test_getting_started_commands_work(server: HeadraceServer, tmp_path: Path) -> None:
     """Ask, go on after the id that the first command showed, look around."""

@@ -74,6 +74,7 @@ def test_infer_requests(server: HeadraceServer) -> None:
     assert run("infer_requests.py", server.url, "hello", "there") == "hello there\n(stop)\n"
 
 
+@pytest.mark.curl
 @pytest.mark.timeout(60)
 def test_rejoin_with_curl(server: HeadraceServer) -> None:
     """Left, rejoined, replayed, stopped."""
