@@ -51,6 +51,13 @@ async def test_an_address_that_is_mute_is_overtaken():
         sock.close()
 
 
+async def test_of_two_that_answer_at_once_one_is_closed():
+    """Closed by us: one that was left to the garbage collector is a ResourceWarning, and so an error here."""
+    with listening() as one, listening() as other:
+        (await first([one, other], stagger=0.0)).close()
+        await asyncio.sleep(0)
+
+
 async def test_the_last_failure_is_told_when_all_have_failed():
     with pytest.raises(ConnectionRefusedError):
         await first([refusing(), refusing()], stagger=60.0)

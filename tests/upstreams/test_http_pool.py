@@ -9,6 +9,7 @@ import pytest
 from headrace.errors import LimitExceeded, RequestError, UpstreamTimeout, UpstreamTruncated
 from headrace.testing.scripted_upstream import Fin, Next, Script, ScriptedUpstream, Stall, chunked, head
 from headrace.upstreams.http import Exchange, Http
+from headrace.upstreams.http_connection import READ_BUFFER
 
 OK: Script = [head(body="2") + b"ok", Next()]
 
@@ -89,6 +90,40 @@ async def test_idle_connections_are_closed_in_time():
         await (await ask(http, server)).read_all(9)
         assert len(server.connections) == 2
         await http.close()
+
+
+async def test_a_young_connection_outlives_the_sweep(http: Http):
+    async with ScriptedUpstream(OK) as server:
+        await (await ask(http, server)).read_all(9)
+        http._sweep()
+        await (await ask(http, server)).read_all(9)
+        assert len(server.connections) == 1
+
+
+async def test_abort_resets_what_has_not_ended(http: Http):
+    """The other side learns of it with its next write, not when its buffers are full."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        asking = asyncio.ensure_future(http.request("GET", f"http://127.0.0.1:{server.getsockname()[1]}/", {}))
+        peer, _ = await loop.sock_accept(server)
+        with peer:
+            assert await loop.sock_recv(peer, 9999)
+            await loop.sock_sendall(peer, b"HTTP/1.1 200 OK\r\n\r\nsome")
+            (await asking).abort()
+            with pytest.raises(ConnectionResetError):
+                await loop.sock_recv(peer, 9)
+
+
+async def test_a_body_larger_than_the_buffer_comes_whole(http: Http):
+    """Reading stops when the buffer is full, and goes on when it was taken."""
+    size = 40 * READ_BUFFER
+    async with ScriptedUpstream([head(body=str(size)) + bytes(size), Next()]) as server:
+        for _ in range(2):
+            exchange = await ask(http, server)
+            await asyncio.sleep(0.01)
+            assert len(await exchange.read_all(size)) == size
+        assert len(server.connections) == 1
 
 
 async def test_a_body_that_nobody_read_still_gives_its_connection_back(http: Http):

@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
         self.origin = origin
         #: When it was given back, on the loop's clock.
         self.idle_since = 0.0
-        #: It broke without a word soon after a request, though it had served others: it had been dead before.
+        #: It broke soon after a request, without a word. Where it had served others it was dead before.
         self.stale = False
         self._loop = asyncio.get_running_loop()
         #: Done when the socket is closed.
@@ -47,7 +47,6 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._response: Response | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._uses = 0
         self._asked_at = 0.0
         self._sending: asyncio.Task[None] | None = None
         self._unsent: HeadraceError | None = None
@@ -66,7 +65,6 @@ class Connection(asyncio.Protocol):
         Raises UpstreamTruncated and UpstreamProtocol; where a body that streams raises an error of ours, that.
         """
         response = self._response = Response(request.method)
-        self._uses += 1
         self._asked_at = self._loop.time()
         self._send(request)
         try:
@@ -210,8 +208,6 @@ class Connection(asyncio.Protocol):
         if response.error is not None:
             self._reset()
         elif response.keep_alive and sending is None and self.open:
-            if response.paused:
-                self._transport.resume_reading()
             self._on_idle(self)
         else:
             self._transport.abort()
@@ -227,7 +223,7 @@ class Connection(asyncio.Protocol):
             waiter.set_result(None)
 
     def _note_stale(self, response: Response) -> None:
-        self.stale = self._uses > 1 and not response.heard and self._loop.time() - self._asked_at < STALE_WINDOW
+        self.stale = not response.heard and self._loop.time() - self._asked_at < STALE_WINDOW
 
     def _reset(self) -> None:
         sock = self._transport.get_extra_info("socket")
