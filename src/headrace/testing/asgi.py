@@ -147,6 +147,7 @@ class Exchange:
 
     async def _check(self) -> None:
         if self._task is not None and self._task.done():
+            _must(not self._task.cancelled(), "the app let a cancellation of its own escape")
             await self._task
 
     async def _more(self) -> None:
