@@ -77,7 +77,7 @@ BODIES = {
     "stop is a number": ({"messages": MESSAGES, "model": "fake", "stop": 5}, 400, "invalid_request", "stop"),
     "unknown model": ({"messages": MESSAGES, "model": "demo/nope"}, 404, "model_not_found", None),
     "model with control characters": ({"messages": MESSAGES, "model": "demo/\r\n\0"}, 404, "model_not_found", None),
-    "too large": (b" " * 5000, 413, "request_too_large", None),
+    "too large": (b" " * 200_000, 413, "request_too_large", None),
 }
 
 #: The same for headers.
@@ -129,7 +129,7 @@ CURSORS = {
 
 def check(reply, path, status, code):
     """The error's status, and its code in the path's own shape."""
-    assert reply.status == status, reply.body
+    assert reply.status == status, (path, reply.body)
     assert reply.complete
     assert reply.headers["content-type"] == "application/json"
     error = json.loads(reply.body)["error"]
@@ -151,40 +151,36 @@ async def nothing_started(at, upstream):
 
 
 @pytest.mark.parametrize("path", STARTING)
-@pytest.mark.parametrize("name", BODIES)
-async def test_a_bad_body_is_refused(path, name):
-    body, status, code, param = BODIES[name]
-    upstream = Fake(script("a"))
-    async with front(upstream, limits=Limits(body_bytes=200_000 if name == "too deep" else 4096)) as at:
-        reply = await at.ask("POST", path, body, {"content-type": "application/json"})
-        error = check(reply, path, status, code)
-        if param is not None:
-            named = "messages" if param == "message" and "completions" in path else param
-            assert error["param"] == named
-            assert named.partition("[")[0] in error["message"]
-        if code == "model_not_found":
-            assert "fake" in error["message"]
-            assert error["message"].isprintable()
+async def test_a_bad_body_is_refused(path):
+    """The field is named where it is one; unknown models are answered with those that there are."""
+    async with front(upstream := Fake(script("a")), limits=Limits(body_bytes=150_000)) as at:
+        for name, (body, status, code, param) in BODIES.items():
+            reply = await at.ask("POST", path, body, {"content-type": "application/json"})
+            error = check(reply, path, status, code)
+            if param is not None:
+                named = "messages" if param == "message" and "completions" in path else param
+                assert error["param"] == named, name
+                assert named.partition("[")[0] in error["message"], name
+            if code == "model_not_found":
+                assert "fake" in error["message"], name
+                assert error["message"].isprintable(), name
         await nothing_started(at, upstream)
 
 
 @pytest.mark.parametrize("path", STARTING)
-@pytest.mark.parametrize("name", HEADERS)
-async def test_a_bad_header_is_refused(path, name):
-    headers, status, code = HEADERS[name]
-    upstream = Fake(script("a"))
-    async with front(upstream) as at:
-        check(await at.ask("POST", path, STARTING[path], headers), path, status, code)
+async def test_a_bad_header_is_refused(path):
+    async with front(upstream := Fake(script("a"))) as at:
+        for headers, status, code in HEADERS.values():
+            check(await at.ask("POST", path, STARTING[path], headers), path, status, code)
         await nothing_started(at, upstream)
 
 
 @pytest.mark.parametrize("path", STARTING_GET)
-@pytest.mark.parametrize("name", [name for name in HEADERS if "length" not in name])
-async def test_a_bad_header_is_refused_where_a_get_starts_an_answer(path, name):
-    headers, status, code = HEADERS[name]
-    upstream = Fake(script("a"))
-    async with front(upstream) as at:
-        check(await at.ask("GET", path, b"", headers), path, status, code)
+async def test_a_bad_header_is_refused_where_a_get_starts_an_answer(path):
+    async with front(upstream := Fake(script("a"))) as at:
+        for headers, status, code in HEADERS.values():
+            if "content-length" not in headers:
+                check(await at.ask("GET", path, b"", headers), path, status, code)
         await nothing_started(at, upstream)
 
 
