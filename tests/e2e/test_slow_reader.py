@@ -142,7 +142,7 @@ async def watch(pid: int) -> int:
 async def fresh(folder: Path):
     """A server with an empty store: what an earlier answer leaves to be compacted is not what is measured."""
     async with ScriptedUpstream(play) as upstream:
-        folder.mkdir()
+        await asyncio.to_thread(folder.mkdir)
         toml = upstream_toml(f"{upstream.url}/v1") + '[limits]\nstream_bytes = "256MiB"\n'
         server = HeadraceServer(folder, toml)
         await asyncio.to_thread(server.start)
