@@ -70,7 +70,6 @@ def test_stop_answer(server: HeadraceServer) -> None:
 
 def test_infer_requests(server: HeadraceServer) -> None:
     """It prints what the model echoes."""
-    pytest.importorskip("requests")
     assert run("infer_requests.py", server.url, "hello", "there") == "hello there\n(stop)\n"
 
 

@@ -30,7 +30,7 @@ STRANGERS = (LAYERS[3], LAYERS[4])
 #: Only its own modules (and tests) import these.
 PRIVATE = frozenset({"testing"})
 
-_SERVERS = frozenset({"aiohttp", "starlette", "fastapi", "granian", "uvicorn", "http"})
+_SERVERS = frozenset({"httptools", "starlette", "fastapi", "granian", "uvicorn", "http"})
 _MACHINE = frozenset({"asyncio", "anyio", "time", "socket", "ssl", "select", "threading", "subprocess"})
 #: What a layer must not know, whoever else may.
 FORBIDDEN = {
@@ -295,7 +295,7 @@ BAD: list[tuple[Rule, dict[str, str], str]] = [
     (layers_know_only_their_own_world, {"wire__sse": "import asyncio"}, "not under wire"),
     (layers_know_only_their_own_world, {"wire__sse": "from time import monotonic"}, "not under wire"),
     (layers_know_only_their_own_world, {"model__events": "import starlette.requests"}, "not under model"),
-    (layers_know_only_their_own_world, {"core__log": "import aiohttp"}, "not under core"),
+    (layers_know_only_their_own_world, {"core__log": "import httptools"}, "not under core"),
     (layers_know_only_their_own_world, {"core__log": "import msgspec\nmsgspec.json.decode(b'')"}, "speaks JSON"),
     (no_local_import, {"app": "def open_store():\n    import redis\n"}, "imports inside open_store"),
     (no_local_import, {"app": "class A:\n    async def go(self):\n        from os import path\n"}, "imports inside go"),

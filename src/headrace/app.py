@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace import __version__
@@ -77,12 +77,18 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for face in (chat_completions, simple_chat, streams, ticketing, models, health, passthrough):
         app.include_router(face.router)
+    app.add_api_route("/", _root, include_in_schema=False)
     app.add_exception_handler(HeadraceError, failures.on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_middleware(Guard, settings=settings, render=failures.render)
     app.add_middleware(Edge)
     return app
+
+
+async def _root() -> Response:
+    """Lead people to the description of the API."""
+    return RedirectResponse("/docs")
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

@@ -101,6 +101,8 @@ def _log() -> None:
 def _address(settings: Settings, sockets: list[socket.socket]) -> str:
     scheme = "https" if settings.server.tls_certificate else "http"
     host, port = sockets[0].getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - where it listens is shown as where it can be asked
+        host = "localhost"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 

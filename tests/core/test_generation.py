@@ -94,6 +94,30 @@ async def test_another_upstream_is_tried_before_the_first_record_only(before: in
         assert first.answers[0].closed
 
 
+async def test_another_upstream_is_tried_for_one_that_is_late() -> None:
+    """A first token that does not come in time costs one try; the next upstream has its own time."""
+    async with house(deadlines=DEADLINES) as it:
+        silent = FakeUpstream([asyncio.Event()])
+        deaf = FakeUpstream(head=[asyncio.Event()])
+        head = await it.start(silent, deaf, FakeUpstream([chunk("c"), End()]))
+        await it.clock.advance(21)
+        assert silent.answers[0].closed
+        assert (await it.head(head.id)).outcome is None
+        await it.clock.advance(21)
+        outcome = await ended(it, head.id)
+        assert (outcome.state, outcome.upstream_model) == (State.COMPLETED, "m2")
+
+
+async def test_a_cancel_is_no_reason_to_try_another_upstream() -> None:
+    """Whoever stops it stops all of it."""
+    async with house() as it:
+        second = FakeUpstream([chunk("b"), End()])
+        head = await it.start(FakeUpstream(head=[asyncio.Event()]), second)
+        await settle()
+        await it.registry.cancel(head)
+        assert not second.calls
+
+
 async def test_no_other_upstream_is_tried_for_a_request_that_is_wrong() -> None:
     """A refusal that would be repeated elsewhere is final."""
     async with house() as it:

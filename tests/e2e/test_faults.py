@@ -403,7 +403,7 @@ def test_a_dead_kept_connection_is_not_the_clients_business(house: House, how: s
         results = [_python_one(client, case, _python_sync) for _ in range(3)]
     assert [(result.text, result.finish, result.error) for result in results] == [("One two", "stop", "")] * 3
     asked = house.upstream.asked_for(case.id)
-    assert len(asked) == (4 if how == "dies-when-used" else 3)
+    assert len(asked) == (5 if how == "dies-when-used" else 3)
     assert len({request.connection for request in asked}) == (1 if how == "lives" else 3)
 
 

@@ -264,7 +264,7 @@ async def test_an_absurd_cursor_is_refused(name):
         ("DELETE", "/infer", 405),
         ("PATCH", "/v1/chat/completions", 405),
         ("POST", "/health", 405),
-        ("POST", "/v1/streams/none/tickets", 400),
+        ("POST", "/v1/streams/none/tickets", 404),
     ],
 )
 async def test_a_wrong_route_method_or_parameter_is_refused(method, target, status):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from headrace.errors import LimitExceeded, RequestError, UpstreamTimeout, UpstreamTruncated
+from headrace.errors import LimitExceeded, RequestError, UpstreamTruncated, UpstreamUnreachable
 from headrace.testing.scripted_upstream import Fin, Next, Script, ScriptedUpstream, Stall, chunked, head
 from headrace.upstreams.http import Exchange, Http
 from headrace.upstreams.http_connection import READ_BUFFER
@@ -218,7 +218,7 @@ async def test_connecting_has_a_deadline_of_its_own():
         second.setblocking(False)
         second.connect_ex(deaf.getsockname())
         http = Http(connect=0.05)
-        with pytest.raises(UpstreamTimeout) as caught:
+        with pytest.raises(UpstreamUnreachable) as caught:
             await http.request("POST", f"http://127.0.0.1:{deaf.getsockname()[1]}/", {}, b"{}")
         assert not caught.value.accepted
         await http.close()

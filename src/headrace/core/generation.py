@@ -211,11 +211,14 @@ class Generation:
                 dialect=call.dialect, body=call.body, model=target.model, stream=call.stream, headers=call.headers
             )
         self._expect(self._deadlines.first, UpstreamTimeout)
-        answer = self._answer = await target.upstream.open(call)
-        self._accepted = True
-        records: Sequence[Record] = ()
-        while not (records or answer.ended):
-            records = await answer.read()
+        try:
+            answer = self._answer = await target.upstream.open(call)
+            self._accepted = True
+            records: Sequence[Record] = ()
+            while not (records or answer.ended):
+                records = await answer.read()
+        except asyncio.CancelledError:
+            raise self._cause_of_one() from None
         return answer, records
 
     def _expect(self, seconds: float, late: type[UpstreamError]) -> None:
@@ -228,6 +231,15 @@ class Generation:
         self._late = late
         self._due = self._clock.monotonic() + seconds
         self._waiting = True
+
+    def _cause_of_one(self) -> HeadraceError | Stopped:
+        """Why one target was given up: one that is late ends only its own try, and the next may be asked."""
+        cause = self._cause()
+        if isinstance(cause, UpstreamError):
+            self._stop = None
+            if self.task is not None:
+                self.task.uncancel()
+        return cause
 
     def _append(self, answer: Answer, records: Sequence[Record]) -> None:
         """Hand records to the log, one append ahead of its commits: an upstream that is slower never waits here."""

@@ -5,6 +5,7 @@ breaks openai-python (its decoder takes an empty block for a chunk once it has s
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -14,6 +15,7 @@ from headrace.core.log import Head
 from headrace.core.routing import Call
 from headrace.core.stream import NOTHING_SEEN, Cursor, past_end
 from headrace.errors import StreamOpen
+from headrace.faces import schemas
 from headrace.faces.auth import Caller, caller
 from headrace.faces.dialects import CHAT, DIALECTS, view
 from headrace.faces.failures import of_outcome
@@ -34,7 +36,7 @@ Asker = Annotated[Caller, Depends(caller)]
 Reference = Annotated[str, Path(description="A stream's id, the `chatcmpl-…` of its chunks, or an idempotency key.")]
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", summary="Start an answer", openapi_extra=schemas.CHAT)
 @router.post("/chat/completions", include_in_schema=False)
 async def create(request: Request, at: Asked, who: Asker) -> Response:
     """Start an answer; with `stream: true` as server-sent events.
@@ -68,7 +70,7 @@ async def create(request: Request, at: Asked, who: Asker) -> Response:
     return _whole(at, head)
 
 
-@router.get("/v1/chat/completions/{id}")
+@router.get("/v1/chat/completions/{id}", summary="Rejoin an answer, or fetch it whole")
 async def retrieve(
     request: Request,
     id: Reference,
@@ -88,7 +90,7 @@ async def retrieve(
     return _stream(at, head, cursor, location=False, named=True)
 
 
-@router.post("/v1/chat/completions/{id}/cancel")
+@router.post("/v1/chat/completions/{id}/cancel", summary="Stop an answer")
 async def cancel(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
     """Stop an answer: the upstream's connection is closed, before the first token too. Idempotent."""
     head = await at.registry.find(who.owner, id)
@@ -109,7 +111,7 @@ def _stream(at: Service, head: Head, cursor: Cursor, *, location: bool, named: b
         headers=_headers(head),
         send_timeout=at.manners.send_timeout,
         gate=at.manners.gate if location else 0.0,
-        refused=of_outcome,
+        refused=partial(of_outcome, headers=_headers(head)),
     )
 
 

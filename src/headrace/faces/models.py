@@ -15,13 +15,13 @@ Asked = Annotated[Service, Depends(service)]
 Asker = Annotated[Caller, Depends(caller)]
 
 
-@router.get("")
+@router.get("", summary="List the models")
 async def index(at: Asked, _: Asker) -> dict[str, Any]:
     """List the models, those of all upstreams and the configured names."""
     return {"object": "list", "data": [_card(card) for card in await at.routes.models()]}
 
 
-@router.get("/{id:path}")
+@router.get("/{id:path}", summary="Show a model")
 async def show(id: str, at: Asked, _: Asker) -> dict[str, Any]:
     """Show one model."""
     for card in await at.routes.models():

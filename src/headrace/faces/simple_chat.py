@@ -11,6 +11,7 @@ from headrace.core.log import Head, Name
 from headrace.core.routing import Call
 from headrace.core.stream import NOTHING_SEEN, Cursor, past_end
 from headrace.errors import RequestError
+from headrace.faces import schemas
 from headrace.faces.auth import Caller, caller
 from headrace.faces.dialects import CHAT, DIALECTS, EVENT_STREAM, INFER, NAMED, TEXT, UNNAMED, view
 from headrace.faces.failures import of_outcome
@@ -33,7 +34,7 @@ Asked = Annotated[Service, Depends(service)]
 Asker = Annotated[Caller, Depends(caller)]
 
 
-@router.post("/chat")
+@router.post("/chat", summary="Answer as unnamed events, text or JSON", openapi_extra=schemas.SIMPLE)
 async def chat(request: Request, at: Asked, who: Asker) -> Response:
     """Answer as unnamed events; as bare text where `Accept: text/plain` asks for that; as JSON with `stream: false`."""
     # The first type counts: axios accepts "application/json, text/plain, */*" unless told otherwise.
@@ -41,25 +42,25 @@ async def chat(request: Request, at: Asked, who: Asker) -> Response:
     return await _post(request, at, who, TEXT if text else UNNAMED)
 
 
-@router.post("/chat/stream")
+@router.post("/chat/stream", summary="Answer a message or a history", openapi_extra=schemas.SIMPLE)
 async def chat_stream(request: Request, at: Asked, who: Asker) -> Response:
     """Answer a `message` as unnamed events, a history of `messages` as named ones."""
     return await _post(request, at, who, None)
 
 
-@router.post("/v1/chat/stream")
+@router.post("/v1/chat/stream", summary="Answer as named events", openapi_extra=schemas.SIMPLE)
 async def named_stream(request: Request, at: Asked, who: Asker) -> Response:
     """Answer as named events: start, token, done or error or cancelled, close."""
     return await _post(request, at, who, NAMED)
 
 
-@router.post("/infer")
+@router.post("/infer", summary="Answer as NDJSON", openapi_extra=schemas.SIMPLE)
 async def infer(request: Request, at: Asked, who: Asker) -> Response:
     """Answer as NDJSON lines with the fields of a chat completion."""
     return await _post(request, at, who, INFER)
 
 
-@router.get("/chat/stream")
+@router.get("/chat/stream", summary="Answer an EventSource")
 @router.get("/chat/completions", include_in_schema=False)
 async def event_source(
     request: Request,

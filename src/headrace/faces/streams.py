@@ -23,7 +23,7 @@ Reference = Annotated[str, Path(description="A stream's id, or one of its names 
 _MOST = 1000
 
 
-@router.get("")
+@router.get("", summary="List one's own streams")
 async def index(
     at: Asked,
     who: Asker,
@@ -36,7 +36,7 @@ async def index(
     return {"object": "list", "data": [_summary(head) for head in heads], "has_more": len(heads) == limit}
 
 
-@router.get("/{id}")
+@router.get("/{id}", summary="Read a stream")
 async def read(
     request: Request,
     id: Reference,
@@ -68,7 +68,7 @@ async def read(
     )
 
 
-@router.head("/{id}")
+@router.head("/{id}", summary="Look at a stream")
 async def look(id: Reference, at: Asked, who: Asker) -> Response:
     """Tell how a stream stands, without its records."""
     head = await at.registry.find(who.owner, id)
@@ -82,7 +82,7 @@ async def look(id: Reference, at: Asked, who: Asker) -> Response:
     )
 
 
-@router.post("/{id}/cancel")
+@router.post("/{id}/cancel", summary="Stop a stream")
 async def cancel(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
     """Stop a stream; idempotent. Says whether it was still running."""
     head = await at.registry.find(who.owner, id)
@@ -92,7 +92,7 @@ async def cancel(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
     return {"cancelled": False, "state": state, "reason": f"already {state}"}
 
 
-@router.delete("/{id}")
+@router.delete("/{id}", summary="Delete a stream")
 async def delete(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
     """Stop a stream and remove everything that is kept of it."""
     head = await at.registry.find(who.owner, id)

@@ -2,13 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from headrace.errors import Forbidden
+from headrace.errors import Forbidden, RequestError
 from headrace.faces.auth import Caller, caller
+from headrace.faces.requests import body_of
 from headrace.faces.service import Service, service
 from headrace.faces.tickets import Right
+from headrace.wire.json_object import parse
 
 router = APIRouter(prefix="/v1/streams", tags=["Streams"])
 
@@ -25,6 +27,9 @@ class TicketRequest(BaseModel):
     lifetime: Annotated[float | None, Field(gt=0, le=3600, description="Seconds; at most what is configured.")] = None
 
 
+_BODY = {"requestBody": {"content": {"application/json": {"schema": TicketRequest.model_json_schema()}}}}
+
+
 class TicketReply(BaseModel):
     """A ticket and the URL that carries it."""
 
@@ -32,11 +37,12 @@ class TicketReply(BaseModel):
     url: str
 
 
-@router.post("/{id}/tickets")
+@router.post("/{id}/tickets", summary="Make a ticket for a browser", openapi_extra=_BODY)
 async def issue(
-    id: Annotated[str, Path(description="A stream's id.")], asked: TicketRequest, at: Asked, who: Asker
+    request: Request, id: Annotated[str, Path(description="A stream's id.")], at: Asked, who: Asker
 ) -> TicketReply:
-    """Make a ticket for one stream: to read it or to cancel it, for minutes."""
+    """Make a ticket for one stream: to read it or to cancel it, for minutes. Without a body: to read it."""
+    asked = _asked(await body_of(request))
     if who.stream is not None:
         raise Forbidden("A ticket does not make tickets.")
     head = await at.registry.find(who.owner, id)
@@ -45,3 +51,13 @@ async def issue(
     )
     action = "/cancel" if asked.right is Right.CANCEL else ""
     return TicketReply(ticket=ticket, url=f"/v1/streams/{head.id}{action}?ticket={ticket}")
+
+
+def _asked(body: bytes) -> TicketRequest:
+    """What the body asks for. Raises RequestError that names the field."""
+    try:
+        return TicketRequest.model_validate(parse(body) if body.strip() else {})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][-1])
+        raise RequestError(f"The field '{name}' is not valid: {problem['msg']}.", param=name) from None

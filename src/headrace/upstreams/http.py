@@ -22,7 +22,6 @@ from headrace.errors import (
     ConfigError,
     LimitExceeded,
     UpstreamError,
-    UpstreamTimeout,
     UpstreamUnreachable,
 )
 from headrace.upstreams.http_connection import Connection
@@ -168,8 +167,8 @@ class Http:
         before it: closed within a second of the request, not a byte of a response seen. A body that streams can't be
         sent again, so it never goes over a kept connection; an error of ours that it raises is raised here.
 
-        Raises UpstreamUnreachable and UpstreamTimeout (``accepted`` false) where there is no connection, or the
-        request is not one that can be sent; UpstreamTruncated where it was cut after the request, and UpstreamProtocol
+        Raises UpstreamUnreachable (``accepted`` false) where there is no connection in time, or the request is not one
+        that can be sent; UpstreamTruncated where it was cut after the request, and UpstreamProtocol
         where what came is not HTTP or over the bounds.
         """
         try:
@@ -208,7 +207,7 @@ class Http:
         return None
 
     async def _connected(self, origin: Origin) -> Connection:
-        """A new connection. Raises UpstreamUnreachable and UpstreamTimeout."""
+        """A new connection. Raises UpstreamUnreachable, also where it takes too long."""
         context = None
         if origin.scheme == "https":
             context = self._ssl or _verifying()
@@ -223,9 +222,7 @@ class Http:
                     ssl=context,
                     server_hostname=origin.host if context else None,
                 )
-        except TimeoutError:
-            raise UpstreamTimeout(accepted=False) from None
-        except (OSError, ValueError):
+        except (TimeoutError, OSError, ValueError):
             raise UpstreamUnreachable(accepted=False) from None
         if not connection.open:
             raise UpstreamUnreachable(accepted=False)
