@@ -1,6 +1,7 @@
 """What a worker does for its log file off the hot path: compaction, sweeping, checkpoints."""
 
 import asyncio
+import time
 from array import array
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,16 +19,26 @@ from headrace.stores.tail import Tail
 PERIOD = 1.0
 #: Payload of a segment: one read decodes one or two of them, 60 us each.
 SEGMENT_BYTES = 64 * 1024
-#: Segments that are written in one transaction (two milliseconds), of how many streams at most, and rows that are
-#: swept in one (under a millisecond).
+#: Segments that are written in one transaction (two milliseconds), and of how many streams at most.
 SEGMENTS = 4
 BATCH = 50
-SWEEP = 400
+#: Rows that are swept in one transaction: at least, at most, and the seconds that one should take. Deleting overwrites
+#: (secure_delete), so large rows take long: 400 of 16 KiB stopped all streams for tens of milliseconds.
+SWEEP_LEAST = 5
+SWEEP_MOST = 400
+SWEEP_TIME = 0.001
 #: Rows that are read at a time, in a thread.
 GATHER = 1_000
 #: Pages of WAL after which it is checkpointed (4 MiB), and after which commits are held until it is empty (64 MiB).
 CHECKPOINT_PAGES = 1_000
 RESET_PAGES = 16_000
+
+
+def paced(rows: int, seconds: float) -> int:
+    """How many rows to sweep next, where so many took so long."""
+    if seconds > SWEEP_TIME:
+        return max(SWEEP_LEAST, rows // 2)
+    return min(SWEEP_MOST, rows * 2) if seconds < SWEEP_TIME / 2 else rows
 
 
 def gather(reader: Reader, rows: "array[int]", tail: int) -> list[list[Record]] | None:
@@ -73,6 +84,7 @@ class Upkeep:
         self._db = connect(path, durability, busy_ms=50, vfs=vfs)
         self._broken: set[int] = set()
         self._compacting = asyncio.Lock()
+        self._sweep = SWEEP_LEAST
         #: Rows to be deleted.
         self.garbage: list[int] = view.strays
         #: Something was deleted that must not be found in the files any more.
@@ -166,13 +178,19 @@ class Upkeep:
         """Delete rows that are no longer needed, page after page."""
         self.garbage.sort(reverse=True)
         while self.garbage:
-            rows = [self.garbage.pop() for _ in range(min(SWEEP, len(self.garbage)))]
+            rows = [self.garbage.pop() for _ in range(min(self._sweep, len(self.garbage)))]
+            begun = 0.0
 
             def write(txn: Transaction, rows: list[int] = rows) -> None:
+                nonlocal begun
+                begun = time.monotonic()
                 txn.writer.sweep(rows)
 
+            def committed() -> None:
+                self._sweep = paced(self._sweep, time.monotonic() - begun)
+
             try:
-                await self._commit.change(write)
+                await self._commit.change(write, committed)
             except StoreError:
                 self.garbage.extend(rows)
                 raise
