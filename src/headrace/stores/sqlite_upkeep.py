@@ -179,21 +179,24 @@ class Upkeep:
         self.garbage.sort(reverse=True)
         while self.garbage:
             rows = [self.garbage.pop() for _ in range(min(self._sweep, len(self.garbage)))]
-            begun = 0.0
-
-            def write(txn: Transaction, rows: list[int] = rows) -> None:
-                nonlocal begun
-                begun = time.monotonic()
-                txn.writer.sweep(rows)
-
-            def committed() -> None:
-                self._sweep = paced(self._sweep, time.monotonic() - begun)
-
             try:
-                await self._commit.change(write, committed)
+                await self._sweep_some(rows)
             except StoreError:
                 self.garbage.extend(rows)
                 raise
+
+    async def _sweep_some(self, rows: list[int]) -> None:
+        begun = 0.0
+
+        def write(txn: Transaction) -> None:
+            nonlocal begun
+            begun = time.monotonic()
+            txn.writer.sweep(rows)
+
+        def committed() -> None:
+            self._sweep = paced(self._sweep, time.monotonic() - begun)
+
+        await self._commit.change(write, committed)
 
     async def checkpoint(self, *, reset: bool = False) -> None:
         """Move the WAL into the file; with ``reset`` hold commits meanwhile, so that it is empty afterwards.
