@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from headrace.core.routing import Forwarded, Forwarding
 from headrace.errors import NotFound, UpstreamError, UpstreamTimeout
 from headrace.faces.auth import Caller, caller
+from headrace.faces.reply import left
 from headrace.faces.requests import body_of
 from headrace.faces.service import Service, service
 from headrace.wire.json_object import encode, lenient
@@ -102,7 +103,7 @@ class PassedReply(Response):
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Relay. Returns early, which cuts the connection, where the upstream's body does not come to its end."""
         relaying = asyncio.create_task(self._relay(send))
-        leaving = asyncio.create_task(_left(receive))
+        leaving = asyncio.create_task(left(receive))
         try:
             await asyncio.wait([relaying, leaving], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -119,8 +120,3 @@ class PassedReply(Response):
         except UpstreamError:
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -30,6 +30,12 @@ RETRY = (2000, 4000)
 SEND = "headrace.send"
 
 
+async def left(receive: Receive) -> None:
+    """Return when the client has left. A server tells that only to somebody who asks."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class StreamReply(Response):
     """Sends what a reader reads. The reader is closed with the reply, however that ends.
 
@@ -90,8 +96,7 @@ class StreamReply(Response):
             self._leave()
 
     async def _watch(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await left(receive)
         self._leave()
 
     def _leave(self) -> None:

@@ -9,7 +9,8 @@ from starlette.types import Receive, Scope, Send
 from headrace.core.log import Log
 from headrace.core.reader import Reader
 from headrace.core.registry import Registry
-from headrace.errors import StoreUnavailable
+from headrace.errors import StoreUnavailable, StreamGone
+from headrace.faces.reply import left
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
 
@@ -33,11 +34,13 @@ class WholeReply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wait, then reply; where the client leaves first, send nothing."""
-        leaving = asyncio.create_task(_left(receive))
+        leaving = asyncio.create_task(left(receive))
         ending = asyncio.create_task(self._registry.finished(self._reader.id))
         try:
             await asyncio.wait([leaving, ending], return_when=asyncio.FIRST_COMPLETED)
-            if ending.done() and (outcome := ending.result()) is not None:
+            if ending.done():
+                if (outcome := ending.result()) is None:
+                    raise StreamGone
                 head = await self._registry.log.head(self._reader.id)
                 records = await all_records(self._registry.log, self._reader.id)
                 reply = self._finish(records, head.format if head else "", outcome)
@@ -46,11 +49,6 @@ class WholeReply(Response):
             leaving.cancel()
             ending.cancel()
             self._reader.close()
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def all_records(log: Log, id: str) -> Sequence[Record]:
