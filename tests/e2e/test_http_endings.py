@@ -183,6 +183,8 @@ async def test_the_whole_surface(house):
             assert b'"content":"one two three"' in await ask("POST", path, simple("good", stream=False))
         for path in ("/chat/stream", "/chat/completions"):
             assert b"three" in await ask("GET", f"{path}?message=x&model=good")
+        await ask("GET", "/", status=307)
+        assert http.headers["location"] == "/docs"
         await ask("GET", "/v1/streams")
         one = "/v1/streams/{id}"
         assert b"[DONE]" in await ask("GET", f"/v1/streams/{id}", route=one)
