@@ -51,12 +51,21 @@ class Edge:
             await send(message)
 
         try:
-            await self._app({**scope, SEND: send}, receive, noting)
+            await self._app(scope, receive, noting)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may leave here, least of all an exception's text
             where = traceback.extract_tb(error.__traceback__)[-1]
             logger.error("unexpected %s in %s:%s", type(error).__name__, where.name, where.lineno)  # noqa: TRY400
             if not begun:
                 await failures.of_error(HeadraceError(), scope["path"])(scope, receive, send)
+
+
+class Headrace(FastAPI):
+    """The app; streaming replies find in the scope how the server itself takes a message."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        scope[SEND] = send
+        await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -68,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.service = parts.service
             yield
 
-    app = FastAPI(
+    app = Headrace(
         title="Headrace",
         version=__version__,
         description=DESCRIPTION,

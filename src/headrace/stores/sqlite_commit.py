@@ -41,6 +41,10 @@ class Growth(NamedTuple):
     outcome: Outcome | None
 
 
+#: How a stream stands of which nothing is known yet.
+NO_GROWTH = Growth(0, 0, None)
+
+
 class Transaction:
     """One commit while it is made."""
 
@@ -147,7 +151,7 @@ class Append:
         self._size = payload(records)
         self._ok = False
         self._row = 0
-        self._growth = Growth(0, 0, None)
+        self._growth = NO_GROWTH
         self._error: HeadraceError | None = None
         self.future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
 

@@ -16,7 +16,10 @@ RING_BYTES = 256 * 1024
 
 def payload(records: Sequence[Record]) -> int:
     """Bytes of event names and data."""
-    return sum([len(event) + len(data) for event, data in records])
+    size = 0
+    for event, data in records:
+        size += len(event) + len(data)
+    return size
 
 
 def clip(records: Sequence[Record], start: int, max_bytes: int) -> Sequence[Record]:
