@@ -322,10 +322,10 @@ async def test_a_full_disk_stops_the_upstream_and_is_told_when_it_is_over() -> N
         store = Broken(it, good=1)
         upstream = FakeUpstream([chunk("a"), chunk("b"), chunk("c"), End()])
         head = await it.start(upstream)
-        reader = it.reader(head)
-        with pytest.raises(StoreUnavailable):
-            await read_all(reader)
+        reading = asyncio.create_task(read_all(it.reader(head)))
         await it.clock.advance(5)
+        with pytest.raises(StoreUnavailable):
+            await reading
         assert upstream.answers[0].closed
         assert (await it.head(head.id)).outcome is None
         assert (await it.head(head.id)).tail == 1

@@ -18,7 +18,7 @@ from headrace.core.reader import Reader
 from headrace.core.rendering import Rendering, View
 from headrace.core.routing import Call, Target
 from headrace.core.stream import Cursor, new_id
-from headrace.errors import Draining, NameTaken, NotFound, StoreUnavailable, StreamGone, TooManyStreams
+from headrace.errors import Draining, HeadraceError, NameTaken, NotFound, StoreUnavailable, StreamGone, TooManyStreams
 from headrace.model.leave import LeavePolicy
 from headrace.model.outcome import Outcome, State
 from headrace.model.request import Meta
@@ -94,11 +94,21 @@ class Registry:
     ) -> Started:
         """Start a generation, or attach to the stream that has one of the (first-come) names already.
 
-        Raises Draining, TooManyStreams, StoreError, and NameTaken where another request has the name.
+        Raises Draining, TooManyStreams, StoreError, and NameTaken where another request has the name. Cancelling it
+        stops nothing half way: a stream that was created would else stay open without anybody who writes it.
         """
-        if self.draining:
-            return Started(await self._attach(meta.owner, names), fresh=False)
-        self._admit(meta.owner)
+        if (refusal := self._refusal(meta.owner)) is not None:
+            return Started(await self._attach(meta.owner, names, refusal), fresh=False)
+        starting = asyncio.ensure_future(self._start(meta, call, targets, policy, names))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(_heed)
+            raise
+
+    async def _start(
+        self, meta: Meta, call: Call, targets: Sequence[Target], policy: LeavePolicy, names: Sequence[Name]
+    ) -> Started:
         id = new_id()
         self._owners[meta.owner] = self._owners.get(meta.owner, 0) + 1
         try:
@@ -130,18 +140,20 @@ class Registry:
         generation.start()
         return Started(Head(id, meta, "", 0), fresh=True)
 
-    def _admit(self, owner: str) -> None:
+    def _refusal(self, owner: str) -> HeadraceError | None:
+        """Why nothing new begins now, if that is so."""
+        if self.draining:
+            return Draining()
         if len(self._generations) >= self.limits.open_streams:
-            raise TooManyStreams("Too many answers are being written on this server.")
-        if self._owners.get(owner, 0) >= self.limits.open_streams_per_owner:
-            raise TooManyStreams
+            return TooManyStreams("Too many answers are being written on this server.")
+        return TooManyStreams() if self._owners.get(owner, 0) >= self.limits.open_streams_per_owner else None
 
-    async def _attach(self, owner: str, names: Sequence[Name]) -> Head:
-        """While draining, a retry still finds its stream; nothing new begins."""
+    async def _attach(self, owner: str, names: Sequence[Name], refusal: HeadraceError) -> Head:
+        """Where nothing new begins, a retry still finds its stream."""
         for name in names:
             if name.kind in FIRST_COMES and (bound := await self.log.resolve(owner, name.name, (name.kind,))):
                 return await self._attached(bound, names)
-        raise Draining
+        raise refusal
 
     async def _attached(self, bound: Bound, names: Sequence[Name]) -> Head:
         if any(name.fingerprint != bound.fingerprint for name in names if name.kind == "idempotency"):
@@ -250,7 +262,7 @@ class Registry:
             return Cancelled(running=False, state=head.outcome.state)
         if generation := self._generations.get(head.id):
             generation.stop(State.CANCELLED, "cancelled")
-            await asyncio.shield(generation.ended)
+            await asyncio.wait([generation.ended], timeout=CANCEL_WAIT)
             return self._cancelled(generation.outcome)
         if self._signals is None:
             raise StoreUnavailable
@@ -366,3 +378,9 @@ class Registry:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("a signal could not be sent (%s)", type(error).__name__)
+
+
+def _heed(started: "asyncio.Future[Started]") -> None:
+    """Nobody waits for it any more; that it failed is nobody's business then."""
+    if not started.cancelled():
+        started.exception()
