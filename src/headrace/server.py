@@ -10,7 +10,6 @@ import gc
 import signal
 import socket
 import sys
-import sys
 from collections.abc import Callable, Sequence
 
 import uvloop

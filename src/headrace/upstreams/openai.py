@@ -208,11 +208,11 @@ class OpenAI:
         return [card for item in listed if (card := _card(item, self.name)) is not None]
 
 
-class StreamedAnswer:
-    """An answer that comes as server-sent events. See :class:`~headrace.core.routing.Answer`."""
+class _Coming:
+    """What is known of an answer while it comes in. See :class:`~headrace.core.routing.Answer`."""
 
-    def __init__(self, exchange: Exchange, intake: Intake, first: bytes = b"") -> None:
-        self.format = intake.format
+    def __init__(self, format: str, exchange: Exchange, first: bytes) -> None:
+        self.format = format
         self.upstream_id = ""
         self.model = ""
         self.finish_reason = ""
@@ -220,9 +220,16 @@ class StreamedAnswer:
         self.ignored = 0
         self.ended = False
         self._exchange = exchange
+        self._first = first
+
+
+class StreamedAnswer(_Coming):
+    """An answer that comes as server-sent events."""
+
+    def __init__(self, exchange: Exchange, intake: Intake, first: bytes = b"") -> None:
+        super().__init__(intake.format, exchange, first)
         self._intake = intake
         self._decoder = Decoder()
-        self._first = first
 
     async def read(self) -> Sequence[Record]:
         """The records of the bytes that have come. See the port."""
@@ -261,19 +268,11 @@ class StreamedAnswer:
         self.ended = intake.ended
 
 
-class WholeAnswer:
+class WholeAnswer(_Coming):
     """An answer in one piece: one record with the whole body."""
 
     def __init__(self, exchange: Exchange, first: bytes = b"") -> None:
-        self.format = WHOLE_FORMAT
-        self.upstream_id = ""
-        self.model = ""
-        self.finish_reason = ""
-        self.usage: Usage | None = None
-        self.ignored = 0
-        self.ended = False
-        self._exchange = exchange
-        self._first = first
+        super().__init__(WHOLE_FORMAT, exchange, first)
 
     async def read(self) -> Sequence[Record]:
         """The body. Raises LimitExceeded over ``MAX_WHOLE``, UpstreamFault for an error, UpstreamProtocol."""

@@ -5,6 +5,7 @@ choice 0 is shown, and of it only the text and a refusal's text; reasoning and t
 ``prompt_tokens`` is an estimate of the request's, for an answer whose upstream gives no usage.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,7 +19,7 @@ from headrace.wire.json_object import encode
 from headrace.wire.openai_usage import usage_object
 
 
-class Fold:
+class Fold(ABC):
     """What all simple faces remember of an answer."""
 
     def __init__(self, id: str, model: str, created: int = 0, *, prompt_tokens: int = 0) -> None:
@@ -63,11 +64,13 @@ class Fold:
         """The usage the upstream gave, else an estimate."""
         return outcome.usage or self._usage or estimate.usage(self._prompt_tokens, self.content)
 
+    @abstractmethod
     def _text(self, text: str) -> list[Record]:
-        raise NotImplementedError
+        """The records of a piece of text."""
 
+    @abstractmethod
     def _done(self, outcome: Outcome) -> list[Record]:
-        raise NotImplementedError
+        """The records of a completed answer's end."""
 
     def _not_done(self, outcome: Outcome) -> list[Record]:  # noqa: ARG002  (for faces that have an event for it)
         return []
