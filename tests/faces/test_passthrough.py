@@ -1,7 +1,7 @@
 """Other calls of an upstream pass through: to the right one, in pieces, and cut where they are cut."""
 
 import pytest
-from tests.faces.front import KEYS, Fake, bearer, front
+from tests.faces.front import ALICE, KEYS, Fake, bearer, front
 
 from headrace.errors import UpstreamTruncated
 
@@ -112,6 +112,33 @@ async def test_what_is_ours_is_never_passed_on(path):
 
 async def test_a_key_is_needed_where_there_are_keys():
     async with front(upstream := Forwarder(), keys=KEYS) as at:
-        assert (await at.ask("GET", "/v1/files")).status == 401
+        assert (await at.ask("POST", "/v1/embeddings", b"{}")).status == 401
         assert upstream.forwarded == []
-        assert (await at.ask("GET", "/v1/files", headers=bearer(KEYS["bob"]))).status == 201
+        assert (await at.ask("POST", "/v1/embeddings", b"{}", bearer(KEYS["bob"]))).status == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/files"),
+        ("GET", "/v1/files/1/content"),
+        ("DELETE", "/v1/files/1"),
+        ("DELETE", "/v1/models/fine-tuned"),
+        ("GET", "/v1/responses/resp_1"),
+        ("POST", "/v1/responses"),
+        ("POST", "/v1/batches"),
+    ],
+)
+async def test_what_an_upstream_keeps_is_not_everybodys(method, path):
+    """All owners share the upstream's key: with keys of ours, what is kept there is reached through nobody's."""
+    async with front(upstream := Forwarder(), keys=KEYS) as at:
+        reply = await at.ask(method, path, b"", bearer(ALICE))
+        assert (reply.status, upstream.forwarded) == (404, [])
+        assert (await at.ask("POST", "/v1/embeddings", b"{}", bearer(ALICE))).status == 201
+
+
+async def test_a_call_that_keeps_something_passes_for_the_only_owner():
+    """Without keys there is nobody to keep apart."""
+    async with front(upstream := Forwarder()) as at:
+        assert (await at.ask("GET", "/v1/files")).status == 201
+    assert len(upstream.forwarded) == 1

@@ -200,6 +200,7 @@ class Generation:
                 logger.info("stream %s: %s failed (%s), trying the next", self.id, target.upstream.name, error.code)
                 if self._answer is not None:
                     self._answer.close()
+                    self._answer = None
             finally:
                 self._waiting = False
         raise UpstreamError
@@ -270,7 +271,7 @@ class Generation:
         """Close the log. Where the store does not take the end, readers are cut and it is tried until it does."""
         try:
             await self._committed()
-        except StoreError as error:
+        except HeadraceError as error:  # a stream that was dropped meanwhile, too
             records, outcome = (), self._failed(error)
         answer, freed = self._answer, () if self._accepted else self._names
         while self.outcome is None:

@@ -2,6 +2,9 @@
 
 The upstream is the one that serves the ``model`` of a JSON body; else the one that the header ``Headrace-Upstream``
 names; else the first that is configured.
+
+Behind one upstream key stand all owners of ours, and what is kept there (files, batches, stored answers) does not know
+them apart. So where there are keys, only calls pass that keep nothing.
 """
 
 import asyncio
@@ -42,6 +45,22 @@ router = APIRouter(tags=["Pass-through"], route_class=ForeignRoute)
 Asked = Annotated[Service, Depends(service)]
 Asker = Annotated[Caller, Depends(caller)]
 
+#: The first part of paths whose calls keep nothing upstream that another owner could read or delete.
+KEEP_NOTHING = frozenset(
+    {
+        "audio",
+        "completions",
+        "embeddings",
+        "images",
+        "models",
+        "moderations",
+        "rerank",
+        "score",
+        "tokenize",
+        "detokenize",
+    }
+)
+
 #: Bytes of a JSON body that is read to see which model it asks for; larger ones go by the header or the default.
 LOOKED_AT = 4 << 20
 
@@ -50,8 +69,10 @@ _PASSED = ("content-type", "content-disposition", "content-range", "accept-range
 
 
 @router.api_route("/v1/{path:path}", methods=["GET", "POST", "DELETE"], include_in_schema=False)
-async def forward(request: Request, path: str, at: Asked, _: Asker) -> Response:
+async def forward(request: Request, path: str, at: Asked, who: Asker) -> Response:
     """Pass a call on to an upstream and its answer back."""
+    if who.key and (path.partition("/")[0] not in KEEP_NOTHING or request.method == "DELETE"):
+        raise NotFound("Where there are several owners, only calls pass through that keep nothing at the upstream.")
     forwarder, body = await _target(request, at)
     query = "&".join(part for part in request.url.query.split("&") if not part.startswith("ticket="))
     headers = {name: value for name, value in request.headers.items() if name != "content-length"}
