@@ -56,7 +56,7 @@ class Edge:
             where = traceback.extract_tb(error.__traceback__)[-1]
             logger.error("unexpected %s in %s:%s", type(error).__name__, where.name, where.lineno)  # noqa: TRY400
             if not begun:
-                await failures.of_error(HeadraceError(), scope["path"])(scope, receive, send)
+                await failures.of_error(HeadraceError(), scope)(scope, receive, send)
 
 
 class Headrace(FastAPI):
@@ -105,7 +105,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     problem = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": ("request",), "msg": ""}
     name = str(problem["loc"][-1])
     refused = RequestError(f"The parameter '{name}' is not valid: {problem['msg']}.", param=name)
-    return failures.of_error(refused, request.scope["path"])
+    return failures.of_error(refused, request.scope)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -116,7 +116,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
         refused = NotFound("There is no such route.")
     elif status == 405:
         refused = RequestError("This route does not take that method.")
-    reply = failures.of_error(refused, request.scope["path"])
+    reply = failures.of_error(refused, request.scope)
     reply.status_code = status
     if isinstance(error, HTTPException) and error.headers:
         reply.headers.update(error.headers)

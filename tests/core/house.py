@@ -9,7 +9,7 @@ from headrace.core.deadlines import Deadlines, Limits
 from headrace.core.log import Head, Name
 from headrace.core.reader import Reader
 from headrace.core.registry import Registry
-from headrace.core.routing import Call, Target, Upstream
+from headrace.core.routing import Call, Target, Upstream, attempts
 from headrace.core.stream import NOTHING_SEEN
 from headrace.model.leave import KEEP, LeavePolicy
 from headrace.model.record import Record
@@ -36,7 +36,7 @@ class House:
         meta = Meta(owner=owner, dialect="test", created=self.clock.time(), model="m", on_leave=str(policy))
         call = Call(dialect="openai.chat", body={}, model="m", stream=True)
         targets = [Target(upstream, f"m{number}") for number, upstream in enumerate(upstreams)]
-        return (await self.registry.start(meta, call, targets, policy, names)).head
+        return (await self.registry.start(meta, attempts(targets, call), policy, names)).head
 
     async def filled(self, records: Sequence[Record], outcome=None) -> Head:
         """A stream that was written before."""

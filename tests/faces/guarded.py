@@ -14,9 +14,9 @@ NAMED = Settings(cors=Cors(origins=(FRIEND, "http://localhost:3000")))
 ANY = Settings(cors=Cors(origins=("*",)))
 
 
-def render(path, error):
+def render(scope, error):
     """An error as the test sees it: where, and which."""
-    return error.status, {"content-type": "text/plain"}, f"{path} {error.code}".encode()
+    return error.status, {"content-type": "text/plain"}, f"{scope['path']} {error.code}".encode()
 
 
 class Response:

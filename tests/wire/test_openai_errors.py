@@ -6,7 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.wire.chat import outcome
+from tests.wire.chat.pieces import outcome
 
 from headrace.errors import ErrorDetail, LimitExceeded, ModelNotFound, RequestError, Unauthorized, UpstreamRefused
 from headrace.model.outcome import State

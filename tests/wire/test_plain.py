@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.wire.chat import COMPLETED, USAGE, outcome
+from tests.wire.chat.pieces import COMPLETED, USAGE, outcome
 
 from headrace.model.events import Extra, Finished, Reasoning, Refusal, Started, Text, ToolCall, Used
 from headrace.model.outcome import State, Usage

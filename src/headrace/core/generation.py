@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from headrace.core.clock import Clock
 from headrace.core.deadlines import NEVER, Deadlines, Limits, pause
 from headrace.core.log import Appended, Log, Name
-from headrace.core.routing import Answer, Call, Target
+from headrace.core.routing import Answer, Attempt
 from headrace.errors import (
     ErrorDetail,
     HeadraceError,
@@ -46,8 +46,7 @@ class Generation:
         *,
         log: Log,
         clock: Clock,
-        targets: Sequence[Target],
-        call: Call,
+        attempts: Sequence[Attempt],
         names: Sequence[Name] = (),
         policy: LeavePolicy,
         deadlines: Deadlines,
@@ -58,8 +57,7 @@ class Generation:
         self.id = id
         self._log = log
         self._clock = clock
-        self._targets = targets
-        self._call = call
+        self._attempts = attempts
         self._names = names
         self._policy = policy
         self._deadlines = deadlines
@@ -77,7 +75,7 @@ class Generation:
         #: Done when the log is closed.
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        self._target: Target | None = None
+        self._attempt: Attempt | None = None
         self._answer: Answer | None = None
         self._accepted = False
         self._named = ""
@@ -189,15 +187,15 @@ class Generation:
 
     async def _begin(self) -> tuple[Answer, Sequence[Record]]:
         """The first answer that has a first record, and that; one target is tried after the other."""
-        for number, target in enumerate(self._targets, 1):
-            self._target = target
+        for number, attempt in enumerate(self._attempts, 1):
+            self._attempt = attempt
             try:
-                return await self._open(target)
+                return await self._open(attempt)
             except UpstreamError as error:
                 self._accepted |= error.accepted
-                if not error.retryable or number == len(self._targets):
+                if not error.retryable or number == len(self._attempts):
                     raise
-                logger.info("stream %s: %s failed (%s), trying the next", self.id, target.upstream.name, error.code)
+                logger.info("stream %s: %s failed (%s), trying the next", self.id, attempt.upstream.name, error.code)
                 if self._answer is not None:
                     self._answer.close()
                     self._answer = None
@@ -205,15 +203,10 @@ class Generation:
                 self._waiting = False
         raise UpstreamError
 
-    async def _open(self, target: Target) -> tuple[Answer, Sequence[Record]]:
-        call = self._call
-        if target.model != call.model:
-            call = Call(
-                dialect=call.dialect, body=call.body, model=target.model, stream=call.stream, headers=call.headers
-            )
+    async def _open(self, attempt: Attempt) -> tuple[Answer, Sequence[Record]]:
         self._expect(self._deadlines.first, UpstreamTimeout)
         try:
-            answer = self._answer = await target.upstream.open(call)
+            answer = self._answer = await attempt.upstream.open(attempt.call)
             self._accepted = True
             records: Sequence[Record] = ()
             while not (records or answer.ended):
@@ -364,7 +357,7 @@ class Generation:
             retry_after=retry_after,
             detail=detail,
             usage=answer.usage if answer else None,
-            upstream=self._target.upstream.name if self._target else "",
-            upstream_model=(answer.model if answer else "") or (self._target.model if self._target else ""),
+            upstream=self._attempt.upstream.name if self._attempt else "",
+            upstream_model=(answer.model if answer else "") or (self._attempt.call.model if self._attempt else ""),
             ignored=answer.ignored if answer else 0,
         )

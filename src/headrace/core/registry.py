@@ -16,8 +16,8 @@ from headrace.core.generation import Generation
 from headrace.core.log import FIRST_COMES, Bound, Head, Log, Name, Ownership, Signals
 from headrace.core.reader import Reader
 from headrace.core.rendering import Rendering, View
-from headrace.core.routing import Call, Target
-from headrace.core.stream import Cursor, new_id
+from headrace.core.routing import Attempt
+from headrace.core.stream import Cursor, id_in, new_id
 from headrace.errors import Draining, HeadraceError, NameTaken, NotFound, StoreUnavailable, StreamGone, TooManyStreams
 from headrace.model.leave import LeavePolicy
 from headrace.model.outcome import Outcome, State
@@ -90,7 +90,7 @@ class Registry:
     # -- starting ----------------------------------------------------------------------------------------------------
 
     async def start(
-        self, meta: Meta, call: Call, targets: Sequence[Target], policy: LeavePolicy, names: Sequence[Name] = ()
+        self, meta: Meta, attempts: Sequence[Attempt], policy: LeavePolicy, names: Sequence[Name] = ()
     ) -> Started:
         """Start a generation, or attach to the stream that has one of the (first-come) names already.
 
@@ -99,7 +99,7 @@ class Registry:
         """
         if (refusal := self._refusal(meta.owner)) is not None:
             return Started(await self._attach(meta.owner, names, refusal), fresh=False)
-        starting = asyncio.ensure_future(self._start(meta, call, targets, policy, names))
+        starting = asyncio.ensure_future(self._start(meta, attempts, policy, names))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -107,7 +107,7 @@ class Registry:
             raise
 
     async def _start(
-        self, meta: Meta, call: Call, targets: Sequence[Target], policy: LeavePolicy, names: Sequence[Name]
+        self, meta: Meta, attempts: Sequence[Attempt], policy: LeavePolicy, names: Sequence[Name]
     ) -> Started:
         id = new_id()
         self._owners[meta.owner] = self._owners.get(meta.owner, 0) + 1
@@ -123,8 +123,7 @@ class Registry:
             id,
             log=self.log,
             clock=self.clock,
-            targets=targets,
-            call=call,
+            attempts=attempts,
             names=names,
             policy=policy,
             deadlines=self.deadlines,
@@ -166,11 +165,11 @@ class Registry:
     # -- finding and reading -----------------------------------------------------------------------------------------
 
     async def find(self, owner: str, reference: str, kinds: Sequence[str] = ALL_KINDS) -> Head:
-        """An owner's stream by its id, or by a name of one of the ``kinds``.
+        """An owner's stream by its id (under any dialect's prefix), or by a name of one of the ``kinds``.
 
         Raises NotFound, also for what is somebody else's, and StreamGone for one's own that is no longer kept.
         """
-        head = await self.log.head(reference) if reference.startswith("st_") else None
+        head = await self.log.head(meant) if (meant := id_in(reference)) else None
         if head is None and (bound := await self.log.resolve(owner, reference, kinds)):
             head = await self.log.head(bound.id)
         if head is None or head.meta.owner != owner:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
+from headrace.errors import RequestError
 from headrace.model.outcome import Usage
 from headrace.model.record import Record
 
@@ -12,8 +13,8 @@ from headrace.model.record import Record
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request to an upstream, in the words of ``dialect``.
 
-    ``body`` is the client's, its ``model`` already the upstream's own name. ``headers`` are those of the client's that
-    may pass (an allow-list; never credentials).
+    ``body`` is the client's; ``model`` is the upstream's own name for what it asks for. ``headers`` and ``query`` are
+    those of the client's that may pass (an allow-list; never credentials), for an upstream of the same dialect.
     """
 
     dialect: str
@@ -21,6 +22,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     stream: bool
     headers: Mapping[str, str] = {}
+    query: str = ""
 
 
 class Answer(Protocol):
@@ -29,9 +31,9 @@ class Answer(Protocol):
     The attributes are what is known so far; they are filled as ``read`` goes.
     """
 
-    #: The format of its records: ``openai.chat``, or ``openai.chat.object`` for a whole body in one record.
+    #: The format of its records: a dialect, or ``<dialect>.object`` for a whole body in one record.
     format: str
-    #: The id by which the client will know the answer (``chatcmpl-…``), or empty.
+    #: The id that the upstream gave it (``chatcmpl-…``, ``resp_…``, ``msg_…``), or empty.
     upstream_id: str
     #: The upstream's own name for the model, or empty.
     model: str
@@ -95,8 +97,14 @@ class Upstream(Protocol):
 
     name: str
 
+    def prepare(self, call: Call) -> Call:
+        """The call in a dialect that this upstream speaks: as it is where it can be, else converted.
+
+        Raises RequestError, with the client's own field, for what cannot be carried across.
+        """
+
     async def open(self, call: Call) -> Answer:
-        """Send the request and wait for the answer's head. Cancelling closes the connection. Raises UpstreamError.
+        """Send a prepared call and wait for the answer's head. Cancelling closes the connection. Raises UpstreamError.
 
         There is no deadline in here: the caller has its own (:mod:`headrace.core.deadlines`).
         """
@@ -113,6 +121,29 @@ class Target(NamedTuple):
 
     upstream: Upstream
     model: str
+
+
+class Attempt(NamedTuple):
+    """One call, ready for its upstream."""
+
+    upstream: Upstream
+    call: Call
+
+
+def attempts(targets: Sequence[Target], call: Call) -> Sequence[Attempt]:
+    """The call for each target that can take it, in their order. Raises the first one's RequestError where none can."""
+    found: list[Attempt] = []
+    refused: RequestError | None = None
+    for target in targets:
+        try:
+            prepared = target.upstream.prepare(msgspec.structs.replace(call, model=target.model))
+        except RequestError as error:
+            refused = refused or error
+        else:
+            found.append(Attempt(target.upstream, prepared))
+    if not found:
+        raise refused or RequestError("There is no upstream for this request.")
+    return found
 
 
 class Routes(Protocol):

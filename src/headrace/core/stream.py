@@ -6,6 +6,7 @@ been seen. One rule follows for all dialects: the frames after a cursor are what
 """
 
 import base64
+import re
 import secrets
 from typing import NamedTuple, Self
 
@@ -19,11 +20,27 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 
 _MAX_DIGITS = 15
+_PREFIX = "st_"
+#: Ids of streams, also under the prefixes of dialects.
+_ID = re.compile(r"[a-z]{1,12}[_-]([a-z2-7]{26})")
 
 
 def new_id() -> str:
     """An id that cannot be guessed: 130 random bits, safe in URLs, headers and event ids."""
-    return "st_" + base64.b32encode(secrets.token_bytes(17))[:26].decode().lower()
+    return _PREFIX + base64.b32encode(secrets.token_bytes(17))[:26].decode().lower()
+
+
+def id_under(prefix: str, id: str) -> str:
+    """A stream's id as a dialect writes ids, such as ``resp_…``: the same letters under another prefix."""
+    return prefix + id.removeprefix(_PREFIX)
+
+
+def id_in(reference: str) -> str:
+    """The id of the stream that a reference may mean, whatever its prefix; empty where it is no such thing."""
+    if reference.startswith(_PREFIX):
+        return reference
+    match = _ID.fullmatch(reference)
+    return _PREFIX + match[1] if match else ""
 
 
 class Cursor(NamedTuple):

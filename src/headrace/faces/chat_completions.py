@@ -12,22 +12,23 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from headrace.core.log import Head
-from headrace.core.routing import Call
-from headrace.core.stream import NOTHING_SEEN, Cursor, past_end
+from headrace.core.routing import Call, attempts
+from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import StreamOpen
 from headrace.faces import schemas
 from headrace.faces.auth import Caller, caller
-from headrace.faces.dialects import CHAT, DIALECTS, view
-from headrace.faces.failures import of_outcome
+from headrace.faces.dialects import DIALECTS, all_seen, view
+from headrace.faces.failures import OPENAI, of_outcome
 from headrace.faces.reply import StreamReply
 from headrace.faces.requests import body_of, continued, cursor_of, leave_policy, names_of
 from headrace.faces.service import Service, service
 from headrace.faces.whole import WholeReply, all_records
+from headrace.model.dialect import CHAT
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
 from headrace.model.request import Meta
-from headrace.wire.openai_chat_request import parse_request
-from headrace.wire.openai_chat_whole import completion
+from headrace.wire.chat.request import parse_request
+from headrace.wire.chat.whole import completion
 
 router = APIRouter(tags=["OpenAI chat"])
 
@@ -61,8 +62,8 @@ async def create(request: Request, at: Asked, who: Asker) -> Response:
         stored=asked.body.get("store") is True,
         echo={"model": targets[0].model, "include_usage": bool(options.get("include_usage"))},
     )
-    call = Call(dialect=CHAT, body=asked.body, model=targets[0].model, stream=asked.stream)
-    head, fresh = await at.registry.start(meta, call, targets, policy, names_of(request, CHAT, body))
+    call = Call(dialect=CHAT, body=asked.body, model=asked.model, stream=asked.stream)
+    head, fresh = await at.registry.start(meta, attempts(targets, call), policy, names_of(request, CHAT, body))
     if fresh and meta.stored:
         at.recorder.keep(head.id, who.owner, asked.body)
     if asked.stream:
@@ -85,7 +86,7 @@ async def retrieve(
     if not stream:
         return await _finished(at, head)
     cursor = cursor_of(request, head)
-    if past_end(head, cursor):
+    if all_seen(head, cursor, CHAT):
         return Response(status_code=204)
     return _stream(at, head, cursor, location=False, named=True)
 
@@ -100,7 +101,7 @@ async def cancel(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
 
 def _stream(at: Service, head: Head, cursor: Cursor, *, location: bool, named: bool = False) -> Response:
     """The stream from ``cursor`` on. ``named`` where the URL says which stream it is; then event ids need not."""
-    if past_end(head, cursor):
+    if all_seen(head, cursor, CHAT):
         return Response(status_code=204)
     dialect = DIALECTS[CHAT]
     reader = at.registry.read(head, view(CHAT, "" if named else head.id), cursor, participant=True)
@@ -111,7 +112,7 @@ def _stream(at: Service, head: Head, cursor: Cursor, *, location: bool, named: b
         headers=_headers(head),
         send_timeout=at.manners.send_timeout,
         gate=at.manners.gate if location else 0.0,
-        refused=partial(of_outcome, headers=_headers(head)),
+        refused=partial(of_outcome, family=OPENAI, headers=_headers(head)),
     )
 
 
@@ -120,7 +121,7 @@ def _whole(at: Service, head: Head) -> Response:
 
     def finish(records: Sequence[Record], format: str, outcome: Outcome) -> Response:
         if outcome.state is not State.COMPLETED:
-            return of_outcome(outcome, headers=_headers(head))
+            return of_outcome(outcome, OPENAI, headers=_headers(head))
         # Some servers stream whatever they were asked.
         body = completion(records, format, usage=outcome.usage)
         return Response(body, media_type="application/json", headers=_headers(head))
@@ -132,7 +133,7 @@ async def _finished(at: Service, head: Head) -> Response:
     if head.outcome is None:
         raise StreamOpen
     if head.outcome.state is not State.COMPLETED:
-        return of_outcome(head.outcome, headers=_headers(head))
+        return of_outcome(head.outcome, OPENAI, headers=_headers(head))
     body = completion(await all_records(at.registry.log, head.id), head.format, usage=head.outcome.usage)
     return Response(body, media_type="application/json", headers=_headers(head))
 

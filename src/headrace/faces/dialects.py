@@ -9,98 +9,70 @@ from typing import NamedTuple
 
 from headrace.core.log import Head
 from headrace.core.rendering import Fold, View
+from headrace.core.stream import Cursor, past_end
 from headrace.errors import RequestError
-from headrace.model.outcome import Outcome
+from headrace.model.dialect import CHAT, INFER, NAMED, TEXT, UNNAMED
+from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
 from headrace.wire import ndjson, plain, sse
-from headrace.wire.openai_chat import Decoder, Encoder, ending
-
-CHAT = "openai.chat"
-NAMED = "simple.named"
-UNNAMED = "simple.unnamed"
-INFER = "simple.infer"
-TEXT = "simple.text"
+from headrace.wire.chat.encoder import Encoder as ChatEncoder
+from headrace.wire.chat.verbatim import Verbatim as ChatVerbatim
+from headrace.wire.encoding import Encoder, Verbatim
+from headrace.wire.formats import Decoder, decoder
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
-class ChatFold:
-    """OpenAI chat: its own records as they are, others through events. Only a completed answer has a ``[DONE]``."""
+class Dialect(NamedTuple):
+    """How a dialect is written on HTTP, and who writes it."""
 
-    def __init__(self, head: Head) -> None:
-        self._head = head
-        self.stateless = True
-        self._decoder: Decoder | None = None
-        self._encoder: Encoder | None = None
+    media_type: str
+    #: Shows records of other dialects.
+    encoder: Callable[[Head], Encoder]
+    frame: Callable[[Record, str], bytes]
+    ping: bytes
+    #: Shows the dialect's own records; None where no upstream speaks it.
+    verbatim: Callable[[Head], Verbatim] | None = None
+    #: Whether ``retry:`` rides in the first block.
+    retry: bool = True
+    #: Whether the last record of a completed answer is its end, so that nothing is left to be told after it.
+    ends_in_log: bool = False
 
-    def start(self) -> Sequence[Record]:
-        """Nothing is said before the first record: the SDKs take any block for a chunk."""
-        return ()
 
-    def open(self, format: str) -> None:
-        """Choose between verbatim and converted."""
-        if format == CHAT:
-            return
+class Shown:
+    """The fold of a dialect: verbatim or converted, as the records turn out to be."""
+
+    def __init__(self, name: str, head: Head) -> None:
         self.stateless = False
-        meta = self._head.meta
-        self._decoder = Decoder(format)
-        self._encoder = Encoder(
-            created=int(meta.created),
-            include_usage=bool(meta.echo.get("include_usage")),
-        )
-
-    def record(self, record: Record) -> Sequence[Record]:
-        """Show one record."""
-        if self._decoder is None or self._encoder is None:
-            return (record,)
-        return [frame for event in self._decoder.decode(record) for frame in self._encoder.encode(event)]
-
-    def end(self, outcome: Outcome) -> Sequence[Record]:
-        """Tell the end."""
-        return ending(outcome) if self._encoder is None else self._encoder.end(outcome)
-
-
-class SimpleFold:
-    """One of the simple faces."""
-
-    stateless = False
-
-    def __init__(self, encoder: type[plain.Fold], head: Head) -> None:
-        meta = head.meta
-        self._encoder = encoder(
-            head.id,
-            str(meta.echo.get("model", meta.model)),
-            int(meta.created),
-            prompt_tokens=int(meta.echo.get("prompt_tokens", 0)),
-        )
-        self._decoder = Decoder(CHAT)
+        self._name = name
+        self._head = head
+        self._encoder = DIALECTS[name].encoder(head)
+        self._verbatim: Verbatim | None = None
+        self._decoder: Decoder | None = None
 
     def start(self) -> Sequence[Record]:
-        """Say what comes before the model answers."""
+        """What is said before the first record."""
         return self._encoder.start()
 
     def open(self, format: str) -> None:
-        """Choose the decoder."""
-        self._decoder = Decoder(format)
+        """Choose between verbatim and converted."""
+        verbatim = DIALECTS[self._name].verbatim
+        if format == self._name and verbatim is not None:
+            self._verbatim = verbatim(self._head)
+            self.stateless = self._verbatim.stateless
+        elif format:
+            self._decoder = decoder(format)
 
     def record(self, record: Record) -> Sequence[Record]:
         """Show one record."""
-        return [frame for event in self._decoder.decode(record) for frame in self._encoder.encode(event)]
+        if self._verbatim is not None:
+            return self._verbatim.record(record)
+        events = self._decoder.decode(record) if self._decoder is not None else ()
+        return [frame for event in events for frame in self._encoder.encode(event)]
 
     def end(self, outcome: Outcome) -> Sequence[Record]:
-        """Tell the end; nothing where this face has no words for it."""
-        return self._encoder.end(outcome)
-
-
-class Dialect(NamedTuple):
-    """How a dialect is written on HTTP."""
-
-    media_type: str
-    fold: Callable[[Head], Fold]
-    frame: Callable[[Record, str], bytes]
-    ping: bytes
-    #: Whether ``retry:`` rides in the first block.
-    retry: bool = True
+        """Tell the end; nothing where it has been told, or this dialect has no words for it."""
+        return (self._verbatim or self._encoder).end(outcome)
 
 
 def _event(record: Record, cursor: str) -> bytes:
@@ -119,8 +91,18 @@ def _bare(record: Record, _: str) -> bytes:
     return record.data
 
 
-def _simple(encoder: type[plain.Fold]) -> Callable[[Head], Fold]:
-    return lambda head: SimpleFold(encoder, head)
+def _chat(head: Head) -> Encoder:
+    meta = head.meta
+    return ChatEncoder(created=int(meta.created), include_usage=bool(meta.echo.get("include_usage")))
+
+
+def _simple(encoder: type[plain.Fold]) -> Callable[[Head], Encoder]:
+    def make(head: Head) -> Encoder:
+        meta = head.meta
+        model = str(meta.echo.get("model", meta.model))
+        return encoder(head.id, model, int(meta.created), prompt_tokens=int(meta.echo.get("prompt_tokens", 0)))
+
+    return make
 
 
 #: A comment without a blank line: as a block of its own it would break openai-python once an id has been seen.
@@ -129,7 +111,7 @@ _PING_IN_BLOCK = b": ping\n"
 _PING_BLOCK = b": ping\n\n"
 
 DIALECTS: Mapping[str, Dialect] = {
-    CHAT: Dialect(EVENT_STREAM, ChatFold, _event, _PING_IN_BLOCK, retry=False),
+    CHAT: Dialect(EVENT_STREAM, _chat, _event, _PING_IN_BLOCK, verbatim=lambda _: ChatVerbatim(), retry=False),
     NAMED: Dialect(EVENT_STREAM, _simple(plain.Named), _event, _PING_BLOCK),
     UNNAMED: Dialect(EVENT_STREAM, _simple(plain.Unnamed), _event, _PING_BLOCK),
     INFER: Dialect("application/x-ndjson", _simple(plain.Infer), _line, b"\n", retry=False),
@@ -140,11 +122,23 @@ DIALECTS: Mapping[str, Dialect] = {
 SHORT: Mapping[str, str] = {"chat": CHAT, "named": NAMED, "unnamed": UNNAMED, "ndjson": INFER, "plain": TEXT}
 
 
-def view(dialect: str, stream: str = "") -> View:
+def view(name: str, stream: str = "") -> View:
     """How to show streams in a dialect; with ``stream``, event ids name it, because the URL does not."""
-    made = DIALECTS[dialect]
+    made = DIALECTS[name]
     prefix = f"{stream}:" if stream else ""
-    return View(f"{dialect} {bool(prefix)}", made.fold, made.frame, prefix, made.ping)
+
+    def fold(head: Head) -> Fold:
+        return Shown(name, head)
+
+    return View(f"{name} {bool(prefix)}", fold, made.frame, prefix, made.ping)
+
+
+def all_seen(head: Head, cursor: Cursor, name: str) -> bool:
+    """Whether a client of a dialect at ``cursor`` has seen everything, the end included. Raises OffsetAhead."""
+    if past_end(head, cursor):
+        return True
+    ended = head.outcome is not None and head.outcome.state is State.COMPLETED and cursor.step == head.tail
+    return ended and head.format == name and DIALECTS[name].ends_in_log
 
 
 def named(short: str | None, started_in: str) -> str:

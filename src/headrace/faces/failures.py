@@ -4,10 +4,12 @@ One place decides the status, the headers and the body, so that no face invents 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from headrace.errors import HeadraceError, UpstreamError
 from headrace.model.outcome import Outcome, State
@@ -18,47 +20,51 @@ from headrace.wire.plain import error_object
 #: The status of an outcome that has none of its own. The client asked for an answer, and what is there is none.
 _STATUS = {State.CANCELLED: 409, State.INTERRUPTED: 502, State.FAILED: 502}
 
-#: Paths whose clients expect the errors of the simple faces.
-_SIMPLE = ("/chat", "/infer", "/v1/chat/stream")
+
+class Family(NamedTuple):
+    """Clients that understand the same errors."""
+
+    of_error: Callable[[HeadraceError], bytes]
+    of_outcome: Callable[[Outcome], bytes]
+    media_type: str = "application/json"
 
 
-def of_outcome(outcome: Outcome, *, headers: Mapping[str, str] | None = None, path: str = "") -> Response:
+def of_outcome(outcome: Outcome, family: Family, *, headers: Mapping[str, str] | None = None) -> Response:
     """The reply to a request whose answer has ended, and not as ``completed``."""
-    body = simple_body(outcome) if is_simple(path) else body_of_outcome(outcome)
-    status = outcome.status or _STATUS[outcome.state]
     return Response(
-        body,
-        status,
-        media_type="application/json",
+        family.of_outcome(outcome),
+        outcome.status or _STATUS[outcome.state],
+        media_type=family.media_type,
         headers={**(headers or {}), **_retrying(outcome.retryable, outcome.retry_after)},
     )
 
 
-def of_error(error: HeadraceError, path: str) -> Response:
+def of_error(error: HeadraceError, scope: Scope) -> Response:
     """The reply to a request that raised."""
-    status, headers, body = render(path, error)
+    status, headers, body = render(scope, error)
     return Response(body, status, headers=headers)
 
 
 async def on_error(request: Request, error: Exception) -> Response:
     """The app's handler for errors that we raise on purpose."""
     known = error if isinstance(error, HeadraceError) else HeadraceError()
-    return of_error(known, request.scope["path"])
+    return of_error(known, request.scope)
 
 
-def render(path: str, error: HeadraceError) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of an error on a path."""
-    body = _simple_error(error) if is_simple(path) else body_of_error(error)
+def render(scope: Scope, error: HeadraceError) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of an error, in the words of whoever asks."""
+    family = family_of(scope)
     retry_after = error.retry_after if isinstance(error, UpstreamError) else None
-    headers = {"content-type": "application/json", **_retrying(error.retryable, retry_after)}
+    headers = {"content-type": family.media_type, **_retrying(error.retryable, retry_after)}
     if error.status == 401:
         headers["www-authenticate"] = 'Bearer realm="headrace"'
-    return error.status, headers, body
+    return error.status, headers, family.of_error(error)
 
 
-def simple_body(outcome: Outcome) -> bytes:
-    """The error of the simple faces for an outcome."""
-    return encode({"error": error_object(outcome)})
+def family_of(scope: Scope) -> Family:
+    """The family of a request's client, by its path."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return SIMPLE if _is_simple(path) else OPENAI
 
 
 def _simple_error(error: HeadraceError) -> bytes:
@@ -66,9 +72,19 @@ def _simple_error(error: HeadraceError) -> bytes:
     return encode({"error": told})
 
 
-def is_simple(path: str) -> bool:
-    """Whether the clients of a path are those of the simple faces."""
-    return path in _SIMPLE or (path.startswith("/chat/") and not path.startswith("/chat/completions"))
+def _simple_outcome(outcome: Outcome) -> bytes:
+    return encode({"error": error_object(outcome)})
+
+
+def _is_simple(path: str) -> bool:
+    return path in _SIMPLE_PATHS or (path.startswith("/chat/") and not path.startswith("/chat/completions"))
+
+
+#: Paths whose clients expect the errors of the simple faces.
+_SIMPLE_PATHS = frozenset({"/chat", "/infer", "/v1/chat/stream"})
+
+OPENAI = Family(body_of_error, body_of_outcome)
+SIMPLE = Family(_simple_error, _simple_outcome)
 
 
 def _retrying(retryable: bool, retry_after: float | None) -> dict[str, str]:

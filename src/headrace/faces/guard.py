@@ -26,8 +26,8 @@ from headrace.errors import (
 )
 from headrace.faces.cors import CorsPolicy, Headers
 
-#: Renders an error in the words of a path's clients: status, headers, body.
-Render = Callable[[str, HeadraceError], tuple[int, Mapping[str, str], bytes]]
+#: Renders an error in the words of a request's client: status, headers, body.
+Render = Callable[[Scope, HeadraceError], tuple[int, Mapping[str, str], bytes]]
 
 #: Paths on which a mere GET starts an answer.
 STARTED_BY_GET = frozenset({"/chat/stream", "/chat/completions"})
@@ -118,7 +118,7 @@ class Guard:
         await reply.send_whole(204, self._cors.preflight(), b"")
 
     async def _refuse(self, scope: Scope, reply: "_Reply", error: HeadraceError) -> None:
-        status, headers, body = self._render(scope["path"], error)
+        status, headers, body = self._render(scope, error)
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         if isinstance(error, BodyTooLarge | BodyStalled) and scope.get("http_version", "1.1").startswith("1"):
             raw.append((b"connection", b"close"))  # the rest of the body is not waited for

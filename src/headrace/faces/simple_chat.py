@@ -8,23 +8,24 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from headrace.core.log import Head, Name
-from headrace.core.routing import Call
-from headrace.core.stream import NOTHING_SEEN, Cursor, past_end
+from headrace.core.routing import Call, attempts
+from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import RequestError
 from headrace.faces import schemas
 from headrace.faces.auth import Caller, caller
-from headrace.faces.dialects import CHAT, DIALECTS, EVENT_STREAM, INFER, NAMED, TEXT, UNNAMED, view
-from headrace.faces.failures import of_outcome
+from headrace.faces.dialects import DIALECTS, EVENT_STREAM, all_seen, view
+from headrace.faces.failures import SIMPLE, of_outcome
 from headrace.faces.reply import StreamReply
 from headrace.faces.requests import body_of, continued, leave_policy, names_of
 from headrace.faces.service import Service, service
 from headrace.faces.whole import WholeReply
+from headrace.model.dialect import CHAT, INFER, NAMED, TEXT, UNNAMED
 from headrace.model.events import Event
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
 from headrace.model.request import Meta
 from headrace.wire import estimate
-from headrace.wire.openai_chat import Decoder
+from headrace.wire.formats import decoder
 from headrace.wire.plain import whole
 from headrace.wire.plain_request import SimpleRequest, parse_query, parse_simple
 
@@ -106,16 +107,16 @@ async def _start(
         echo={"model": targets[0].model, "prompt_tokens": tokens},
     )
     call_body = {**asked.body, "model": model, "stream": asked.stream}
-    call = Call(dialect=CHAT, body=call_body, model=targets[0].model, stream=asked.stream)
+    call = Call(dialect=CHAT, body=call_body, model=model, stream=asked.stream)
     names: Sequence[Name] = names_of(request, dialect, body)
     if asked.conversation:
         names = [*names, Name("chat", asked.conversation)]
-    head, fresh = await at.registry.start(meta, call, targets, policy, names)
+    head, fresh = await at.registry.start(meta, attempts(targets, call), policy, names)
     if fresh and asked.conversation:
         at.recorder.keep(head.id, who.owner, asked.body)
     if asked.stream:
         return _stream(at, head, NOTHING_SEEN, dialect)
-    return _whole(at, head, request.scope["path"])
+    return _whole(at, head)
 
 
 def _dialect_of(head: Head) -> str:
@@ -124,7 +125,7 @@ def _dialect_of(head: Head) -> str:
 
 
 def _stream(at: Service, head: Head, cursor: Cursor, dialect: str) -> Response:
-    if past_end(head, cursor):
+    if all_seen(head, cursor, dialect):
         return Response(status_code=204)
     shape = DIALECTS[dialect]
     reader = at.registry.read(head, view(dialect, head.id), cursor, participant=True)
@@ -136,19 +137,19 @@ def _stream(at: Service, head: Head, cursor: Cursor, dialect: str) -> Response:
         send_timeout=at.manners.send_timeout,
         # A face that has no event for a failure can still give it a status, if it comes early.
         gate=0.0 if shape.media_type == EVENT_STREAM else at.manners.gate,
-        refused=partial(of_outcome, path="/chat"),
+        refused=partial(of_outcome, family=SIMPLE),
         retry=shape.retry,
     )
 
 
-def _whole(at: Service, head: Head, path: str) -> Response:
+def _whole(at: Service, head: Head) -> Response:
     reader = at.registry.read(head, view(TEXT), NOTHING_SEEN, participant=True)
 
     def finish(records: Sequence[Record], format: str, outcome: Outcome) -> Response:
         if outcome.state is not State.COMPLETED:
-            return of_outcome(outcome, headers=_headers(head), path=path)
-        decoder = Decoder(format)
-        events: list[Event] = [event for record in records for event in decoder.decode(record)]
+            return of_outcome(outcome, SIMPLE, headers=_headers(head))
+        decode = decoder(format).decode
+        events: list[Event] = [event for record in records for event in decode(record)]
         tokens = int(head.meta.echo.get("prompt_tokens", 0))
         body = whole(head.id, str(head.meta.echo["model"]), events, outcome, prompt_tokens=tokens)
         return Response(body, media_type="application/json", headers=_headers(head))

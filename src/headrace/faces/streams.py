@@ -6,9 +6,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from headrace.core.log import Head
-from headrace.core.stream import past_end
 from headrace.faces.auth import Caller, caller
-from headrace.faces.dialects import DIALECTS, named, view
+from headrace.faces.dialects import DIALECTS, all_seen, named, view
 from headrace.faces.reply import StreamReply
 from headrace.faces.requests import cursor_of
 from headrace.faces.service import Service, service
@@ -55,7 +54,7 @@ async def read(
     head = await at.registry.find(who.owner, id)
     dialect = named(show, head.meta.dialect)
     cursor = cursor_of(request, head)
-    if past_end(head, cursor):
+    if all_seen(head, cursor, dialect):
         return Response(status_code=204)
     shape = DIALECTS[dialect]
     return StreamReply(

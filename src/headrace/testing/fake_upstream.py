@@ -141,6 +141,10 @@ class FakeUpstream:
         self._head = head
         self._models = models
 
+    def prepare(self, call: Call) -> Call:
+        """It speaks everything."""
+        return call
+
     async def open(self, call: Call) -> FakeAnswer:
         """Play the head, then give an answer that plays the steps."""
         self.calls.append(call)

@@ -27,8 +27,10 @@ import msgspec
 from headrace.core.clock import Clock, SystemClock
 from headrace.core.routing import Answer, Call, ModelCard
 from headrace.errors import ErrorDetail, UpstreamFault, UpstreamRefused, UpstreamTruncated
+from headrace.model import dialect
 from headrace.model.outcome import Usage
 from headrace.model.record import Record
+from headrace.upstreams.prepare import prepared
 
 #: How far ``demo/counter`` counts where nobody says, and how far at most.
 COUNT = 300
@@ -112,6 +114,10 @@ class Demo:
         self._rate = tokens_per_second
         self._new_id = new_id
 
+    def prepare(self, call: Call) -> Call:
+        """It speaks OpenAI chat. See the port."""
+        return prepared(call, (dialect.CHAT,))
+
     async def open(self, call: Call) -> Answer:
         """Answer at once. Raises UpstreamRefused as a provider would: bad parameters, and ``demo/rate-limit``."""
         if call.model not in MODELS:
@@ -134,7 +140,7 @@ class DemoAnswer:
 
     def __init__(self, call: Call, id: str, clock: Clock, rate: float) -> None:
         body = call.body
-        self.format = "openai.chat" if call.stream else "openai.chat.object"
+        self.format = dialect.CHAT if call.stream else dialect.whole(dialect.CHAT)
         self.upstream_id = id
         self.model = call.model
         self.finish_reason = ""

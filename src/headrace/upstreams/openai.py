@@ -9,15 +9,16 @@ from urllib.parse import quote, urlsplit
 from headrace.core.clock import Clock, SystemClock
 from headrace.core.routing import Answer, Call, ModelCard
 from headrace.errors import ConfigError, HeadraceError, NotFound, UpstreamProtocol
+from headrace.model import dialect
 from headrace.model.outcome import Usage
 from headrace.model.record import Record
 from headrace.upstreams.http import Exchange, Http
+from headrace.upstreams.prepare import prepared
 from headrace.upstreams.refusal import refusal
+from headrace.wire.chat.intake import Intake
+from headrace.wire.chat.usage import usage_of
 from headrace.wire.json_object import encode, lenient
-from headrace.wire.openai_chat import WHOLE_FORMAT
-from headrace.wire.openai_chat_intake import Intake
 from headrace.wire.openai_errors import fault, scrub, scrub_value
-from headrace.wire.openai_usage import usage_of
 from headrace.wire.sse import Decoder
 
 #: Bytes of an answer that is not streamed, and of a list of models.
@@ -85,6 +86,10 @@ class OpenAI:
         self._cards: Sequence[ModelCard] = [ModelCard(id=model, owned_by=name) for model in models]
         self._asked = asyncio.Lock()
         self._ask_again_at = float("-inf")
+
+    def prepare(self, call: Call) -> Call:
+        """It speaks OpenAI chat. See the port."""
+        return prepared(call, (dialect.CHAT,))
 
     async def open(self, call: Call) -> Answer:
         """Send the request and wait for the head of the answer. See the port."""
@@ -272,7 +277,7 @@ class WholeAnswer(_Coming):
     """An answer in one piece: one record with the whole body."""
 
     def __init__(self, exchange: Exchange, first: bytes = b"") -> None:
-        super().__init__(WHOLE_FORMAT, exchange, first)
+        super().__init__(dialect.whole(dialect.CHAT), exchange, first)
 
     async def read(self) -> Sequence[Record]:
         """The body. Raises LimitExceeded over ``MAX_WHOLE``, UpstreamFault for an error, UpstreamProtocol."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headrace.model.outcome import Usage
-from headrace.wire.openai_calls import objects
+from headrace.wire.json_object import objects
 
 # Scripts in which a character is about a token: CJK with its punctuation, kana, hangul.
 _DENSE = re.compile(

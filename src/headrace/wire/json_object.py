@@ -90,6 +90,11 @@ def healed(text: str) -> str:
     return text
 
 
+def objects(value: object) -> list[dict[str, Any]]:
+    """The objects of a JSON array; none where it is no array."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
 class Pieces(list[str]):
     """Pieces of a text, joined by :func:`settled`: to join them one by one would take quadratic time."""
 

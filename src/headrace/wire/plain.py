@@ -14,9 +14,9 @@ from headrace.model.events import Event
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.model.record import Record
 from headrace.wire import estimate
+from headrace.wire.chat.usage import usage_object
 from headrace.wire.endings import ending
 from headrace.wire.json_object import encode
-from headrace.wire.openai_usage import usage_object
 
 
 class Fold(ABC):

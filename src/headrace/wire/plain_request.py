@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from headrace.errors import RequestError
+from headrace.wire.chat.request import check_messages, is_count, is_number, is_stop, wrong
 from headrace.wire.json_object import parse
-from headrace.wire.openai_chat_request import check_messages, is_count, is_number, is_stop, wrong
 
 #: Characters of a conversation's name: it becomes a name of the stream.
 MAX_CONVERSATION = 255

@@ -6,23 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from tests.wire.chat import ANSWER, COMPLETED, USAGE, chunk, frames, outcome, piece, records
+from tests.wire.chat.pieces import ANSWER, COMPLETED, USAGE, chunk, frames, outcome, piece, records
 
 from headrace.errors import ErrorDetail
+from headrace.model import dialect
 from headrace.model.events import Extra, Failed, Finished, Reasoning, Refusal, Started, Text, ToolCall, Used
 from headrace.model.outcome import State, Usage
 from headrace.model.record import Record
-from headrace.wire import openai_chat
-from headrace.wire.openai_chat import DONE, WHOLE_FORMAT, Decoder, Encoder
-from headrace.wire.openai_chat_intake import Intake
-from headrace.wire.openai_chat_whole import completion
+from headrace.wire.chat.decoder import Decoder
+from headrace.wire.chat.encoder import DONE, Encoder, ending
+from headrace.wire.chat.intake import Intake
+from headrace.wire.chat.whole import completion
 
 STARTED = Started(id="chatcmpl-1", model="m", created=17)
 
 
-def decode(*payloads, format=openai_chat.FORMAT):
+def decode(*payloads):
     """All events of some payloads."""
-    decoder = Decoder(format)
+    decoder = Decoder()
     return [event for record in records(*payloads) for event in decoder.decode(record)]
 
 
@@ -170,7 +171,7 @@ def test_a_whole_completion_is_decoded_as_its_stream():
     payloads = [*ANSWER[:3], chunk(piece(tool_calls=[call(0, "a", "f", "{}")])), ANSWER[3], chunk(usage=USAGE)]
     body = completion(records(*payloads))
 
-    events = decode(body, format=WHOLE_FORMAT)
+    events = decode(body)
 
     assert events == [
         STARTED,
@@ -179,11 +180,9 @@ def test_a_whole_completion_is_decoded_as_its_stream():
         Finished(reason="stop"),
         Used(usage=Usage(input=3, output=2)),
     ]
-    assert completion([Record("", body)], WHOLE_FORMAT) == body
+    assert completion([Record("", body)], dialect.whole(dialect.CHAT)) == body
     with pytest.raises(ValueError):
-        completion([], WHOLE_FORMAT)
-    with pytest.raises(ValueError):
-        Decoder("anthropic.messages")
+        completion([], dialect.whole(dialect.CHAT))
 
 
 def test_a_whole_completion_has_every_field():
@@ -285,7 +284,7 @@ def test_no_done_on_anything_but_completed(ended, code):
     (last,) = encoder.end(ended)
 
     assert json.loads(last.data)["error"]["code"] == code
-    assert openai_chat.ending(ended) == [last]
+    assert ending(ended) == [last]
 
 
 EVENTS = st.lists(

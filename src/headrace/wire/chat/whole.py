@@ -7,24 +7,24 @@ survive: texts of a delta are joined, lists are chained, objects merged, and of 
 from collections.abc import Iterable
 from typing import Any
 
+from headrace.model.dialect import CHAT, is_whole
 from headrace.model.outcome import Usage
 from headrace.model.record import Record
-from headrace.wire.json_object import Pieces, encode, lenient, settled
-from headrace.wire.openai_calls import CallNumbers, objects
-from headrace.wire.openai_chat import FORMAT, WHOLE_FORMAT
-from headrace.wire.openai_usage import usage_object
+from headrace.wire.chat.calls import CallNumbers
+from headrace.wire.chat.usage import usage_object
+from headrace.wire.json_object import Pieces, encode, lenient, objects, settled
 
 # Texts that come whole, if more than once.
 _ATOMIC = frozenset({"role", "id", "type", "name", "format"})
 _CHUNK_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "obfuscation"})
 
 
-def completion(records: Iterable[Record], format: str = FORMAT, *, usage: Usage | None = None) -> bytes:
+def completion(records: Iterable[Record], format: str = CHAT, *, usage: Usage | None = None) -> bytes:
     """One ``chat.completion`` object. ``usage`` is what to say where the records do not.
 
     A stream of ``openai.chat.object`` is that object already. Raises ValueError where it has no record.
     """
-    if format == WHOLE_FORMAT:
+    if is_whole(format):
         for record in records:
             return record.data
         raise ValueError("a whole completion has one record")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import RequestError
-from headrace.wire.openai_chat_request import parse_request
+from headrace.wire.chat.request import parse_request
 
 GOOD = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 

@@ -5,13 +5,13 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.wire.chat import ANSWER, USAGE, chunk, frames, piece, records, stream
+from tests.wire.chat.pieces import ANSWER, USAGE, chunk, frames, piece, records, stream
 from tests.wire.splits import chunked, splits
 
 from headrace.errors import UpstreamFault, UpstreamProtocol, UpstreamTruncated
 from headrace.model.outcome import Usage
 from headrace.wire import sse
-from headrace.wire.openai_chat_intake import Intake
+from headrace.wire.chat.intake import Intake
 
 DONE = b"[DONE]"
 

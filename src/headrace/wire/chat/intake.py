@@ -10,14 +10,13 @@ from typing import Any
 import msgspec
 
 from headrace.errors import UpstreamError, UpstreamProtocol, UpstreamTruncated
+from headrace.model import dialect
 from headrace.model.outcome import Usage
 from headrace.model.record import Record
+from headrace.wire.chat.usage import usage_of
 from headrace.wire.json_object import lenient
 from headrace.wire.openai_errors import fault, is_flat_error, scrub_value
-from headrace.wire.openai_usage import usage_of
 from headrace.wire.sse import Frame
-
-FORMAT = "openai.chat"
 
 _MAX_NAME = 256
 # Frames that may be invalid: the first few in any case, then as many as are valid.
@@ -50,7 +49,7 @@ class Intake:
     ``done_marker`` is false for a server that never sends ``[DONE]``: there a finished answer ends with its body.
     """
 
-    format = FORMAT
+    format = dialect.CHAT
 
     def __init__(self, usage_wanted: bool, *, done_marker: bool = True) -> None:
         self.upstream_id = ""

@@ -43,8 +43,3 @@ def function_of(piece: dict[str, Any]) -> dict[str, Any]:
     """The ``function`` of a tool call or a piece of one; empty where there is none."""
     function = piece.get("function")
     return function if isinstance(function, dict) else {}
-
-
-def objects(value: object) -> list[dict[str, Any]]:
-    """The objects of a JSON array; none where it is no array."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

@@ -1,0 +1,1 @@
+"""OpenAI chat: the dialect of `/v1/chat/completions`."""
