@@ -5,13 +5,13 @@ other for its whole life.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from headrace.core.log import Head
 from headrace.core.rendering import Fold, View
-from headrace.core.stream import Cursor, past_end
+from headrace.core.stream import Cursor, id_under, past_end
 from headrace.errors import RequestError
-from headrace.model.dialect import CHAT, INFER, NAMED, TEXT, UNNAMED
+from headrace.model.dialect import CHAT, INFER, MESSAGES, NAMED, RESPONSES, TEXT, UI, UNNAMED
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
 from headrace.wire import ndjson, plain, sse
@@ -19,6 +19,11 @@ from headrace.wire.chat.encoder import Encoder as ChatEncoder
 from headrace.wire.chat.verbatim import Verbatim as ChatVerbatim
 from headrace.wire.encoding import Encoder, Verbatim
 from headrace.wire.formats import Decoder, decoder
+from headrace.wire.messages.encoder import Encoder as MessagesEncoder
+from headrace.wire.messages.verbatim import Verbatim as MessagesVerbatim
+from headrace.wire.responses.encoder import Encoder as ResponsesEncoder
+from headrace.wire.responses.verbatim import Verbatim as ResponsesVerbatim
+from headrace.wire.ui.encoder import Encoder as UiEncoder
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
@@ -96,11 +101,38 @@ def _chat(head: Head) -> Encoder:
     return ChatEncoder(created=int(meta.created), include_usage=bool(meta.echo.get("include_usage")))
 
 
+def _responses(head: Head) -> Encoder:
+    return ResponsesEncoder(*_response(head))
+
+
+def _responses_verbatim(head: Head) -> Verbatim:
+    return ResponsesVerbatim(*_response(head))
+
+
+def _response(head: Head) -> tuple[str, str, int, Mapping[str, Any]]:
+    """What a Responses object says of itself: id, model, creation and what it must echo."""
+    meta = head.meta
+    return id_under("resp_", head.id), model_of(head), int(meta.created), meta.echo.get("responses", {})
+
+
+def _messages(head: Head) -> Encoder:
+    tokens = int(head.meta.echo.get("prompt_tokens", 0))
+    return MessagesEncoder(id_under("msg_", head.id), model_of(head), input_tokens=tokens)
+
+
+def _ui(head: Head) -> Encoder:
+    return UiEncoder(head.id, model_of(head))
+
+
+def model_of(head: Head) -> str:
+    """The model as the client is told: the upstream's own name for it."""
+    return str(head.meta.echo.get("model", head.meta.model))
+
+
 def _simple(encoder: type[plain.Fold]) -> Callable[[Head], Encoder]:
     def make(head: Head) -> Encoder:
         meta = head.meta
-        model = str(meta.echo.get("model", meta.model))
-        return encoder(head.id, model, int(meta.created), prompt_tokens=int(meta.echo.get("prompt_tokens", 0)))
+        return encoder(head.id, model_of(head), int(meta.created), prompt_tokens=int(meta.echo.get("prompt_tokens", 0)))
 
     return make
 
@@ -110,8 +142,30 @@ _PING_IN_BLOCK = b": ping\n"
 #: A block of its own: glued in front of an event it would break clients that look at the first letters of a block.
 _PING_BLOCK = b": ping\n\n"
 
+#: Anthropic's own.
+_PING_EVENT = b'event: ping\ndata: {"type": "ping"}\n\n'
+
 DIALECTS: Mapping[str, Dialect] = {
     CHAT: Dialect(EVENT_STREAM, _chat, _event, _PING_IN_BLOCK, verbatim=lambda _: ChatVerbatim(), retry=False),
+    RESPONSES: Dialect(
+        EVENT_STREAM,
+        _responses,
+        _event,
+        _PING_IN_BLOCK,
+        verbatim=_responses_verbatim,
+        retry=False,
+        ends_in_log=True,
+    ),
+    MESSAGES: Dialect(
+        EVENT_STREAM,
+        _messages,
+        _event,
+        _PING_EVENT,
+        verbatim=lambda _: MessagesVerbatim(),
+        retry=False,
+        ends_in_log=True,
+    ),
+    UI: Dialect(EVENT_STREAM, _ui, _event, _PING_IN_BLOCK, retry=False),
     NAMED: Dialect(EVENT_STREAM, _simple(plain.Named), _event, _PING_BLOCK),
     UNNAMED: Dialect(EVENT_STREAM, _simple(plain.Unnamed), _event, _PING_BLOCK),
     INFER: Dialect("application/x-ndjson", _simple(plain.Infer), _line, b"\n", retry=False),
@@ -119,7 +173,16 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 #: What ``?as=`` may ask for.
-SHORT: Mapping[str, str] = {"chat": CHAT, "named": NAMED, "unnamed": UNNAMED, "ndjson": INFER, "plain": TEXT}
+SHORT: Mapping[str, str] = {
+    "chat": CHAT,
+    "responses": RESPONSES,
+    "messages": MESSAGES,
+    "ui": UI,
+    "named": NAMED,
+    "unnamed": UNNAMED,
+    "ndjson": INFER,
+    "plain": TEXT,
+}
 
 
 def view(name: str, stream: str = "") -> View:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from headrace.core.routing import Call
-from headrace.wire.conversion import PLAIN, Manner, convert
+from headrace.wire.conversion import convert
+from headrace.wire.manner import PLAIN, Manner
 
 
 def prepared(call: Call, spoken: Sequence[str], manner: Manner = PLAIN) -> Call:

@@ -4,34 +4,36 @@ docs/dialects.md has the table of what is carried, dropped and refused; a test h
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from headrace.errors import RequestError
+from headrace.model.dialect import CHAT, MESSAGES, RESPONSES, UI
 from headrace.model.prompt import Prompt
-
-
-class Manner(NamedTuple):
-    """How an upstream wants what its dialect leaves open; part of its profile.
-
-    ``max_tokens_field`` is OpenAI chat's name for the limit of an answer. ``max_tokens`` is said where the client does
-    not and the dialect insists (Messages). ``sampling`` is false where temperature, top_p and top_k are refused.
-    """
-
-    max_tokens_field: str = "max_completion_tokens"
-    max_tokens: int = 8192
-    sampling: bool = True
-
-
-#: What is wanted where nothing is known.
-PLAIN = Manner()
+from headrace.wire.chat import reading as chat_reading
+from headrace.wire.chat import writing as chat_writing
+from headrace.wire.manner import PLAIN, Manner
+from headrace.wire.messages import reading as messages_reading
+from headrace.wire.messages import writing as messages_writing
+from headrace.wire.responses import reading as responses_reading
+from headrace.wire.responses import writing as responses_writing
+from headrace.wire.ui import reading as ui_reading
 
 #: A client's body to a prompt. Raises RequestError, with ``param``.
 Reader = Callable[[dict[str, Any]], Prompt]
 #: A prompt to a body without ``model`` and ``stream``. Raises RequestError, with the client's ``param``.
 Writer = Callable[[Prompt, Manner], dict[str, Any]]
 
-READERS: Mapping[str, Reader] = {}
-WRITERS: Mapping[str, Writer] = {}
+READERS: Mapping[str, Reader] = {
+    CHAT: chat_reading.read,
+    RESPONSES: responses_reading.read,
+    MESSAGES: messages_reading.read,
+    UI: ui_reading.read,
+}
+WRITERS: Mapping[str, Writer] = {
+    CHAT: chat_writing.write,
+    RESPONSES: responses_writing.write,
+    MESSAGES: messages_writing.write,
+}
 
 
 def convert(body: dict[str, Any], source: str, target: str, manner: Manner = PLAIN) -> dict[str, Any]:

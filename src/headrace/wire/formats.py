@@ -6,6 +6,8 @@ from headrace.model import dialect
 from headrace.model.events import Event
 from headrace.model.record import Record
 from headrace.wire.chat.decoder import Decoder as ChatDecoder
+from headrace.wire.messages.decoder import Decoder as MessagesDecoder
+from headrace.wire.responses.decoder import Decoder as ResponsesDecoder
 
 
 class Decoder(Protocol):
@@ -17,6 +19,8 @@ class Decoder(Protocol):
 
 _DECODERS: dict[str, type[Decoder]] = {
     dialect.CHAT: ChatDecoder,
+    dialect.RESPONSES: ResponsesDecoder,
+    dialect.MESSAGES: MessagesDecoder,
 }
 
 

@@ -1,0 +1,1 @@
+"""Anthropic Messages: the dialect of `/v1/messages`."""

@@ -1,0 +1,1 @@
+"""OpenAI Responses: the dialect of `/v1/responses`."""
