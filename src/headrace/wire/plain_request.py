@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from headrace.errors import RequestError
-from headrace.wire.chat.request import check_messages, is_count, is_number, is_stop, wrong
+from headrace.wire.chat.request import check_messages
+from headrace.wire.fields import is_count, is_number, is_stop, wrong
 from headrace.wire.json_object import parse
 
 #: Characters of a conversation's name: it becomes a name of the stream.

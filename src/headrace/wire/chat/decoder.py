@@ -11,6 +11,7 @@ from headrace.model.events import Event
 from headrace.model.record import Record
 from headrace.wire.chat.calls import CallNumbers, function_of
 from headrace.wire.chat.usage import usage_of
+from headrace.wire.halves import Halves
 from headrace.wire.json_object import healed, lenient, objects, settled
 from headrace.wire.openai_errors import scrub_value
 
@@ -29,7 +30,7 @@ class Decoder:
     def __init__(self) -> None:
         self._started = False
         self._calls: dict[int, CallNumbers] = {}
-        self._halves: dict[tuple[int, str], str] = {}
+        self._halves = Halves()
         self._told: dict[str, Any] = {}
 
     def decode(self, record: Record) -> list[Event]:
@@ -86,16 +87,7 @@ class Decoder:
         """A piece of text. Half a surrogate pair at its end waits for the other half in the next piece."""
         if isinstance(value, list):
             value = "".join(_string(part.get("text")) for part in objects(value))
-        if not isinstance(value, str) or not value:
-            return ""
-        key = (choice, kind)
-        if value.isascii() and key not in self._halves:
-            return value
-        value = self._halves.pop(key, "") + value
-        if "\ud800" <= value[-1] <= "\udbff":
-            self._halves[key] = value[-1]
-            value = value[:-1]
-        return healed(value)
+        return self._halves.join((choice, kind), value)
 
     def _extra(self, chunk: dict[str, Any], choices: list[dict[str, Any]]) -> list[Event]:
         """The fields without an event: of choices always, of the chunk where they say something new."""
