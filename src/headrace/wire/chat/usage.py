@@ -4,23 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.model.outcome import Usage
-
-# What a number of tokens can be; beyond it the upstream is wrong, and nobody knows.
-_MAX_TOKENS = 1 << 40
+from headrace.wire.tokens import detail, tokens
 
 
 def usage_of(value: object) -> Usage | None:
     """A ``usage`` object, or None where it does not tell the two counts."""
     if not isinstance(value, Mapping):
         return None
-    used, made = _count(value.get("prompt_tokens")), _count(value.get("completion_tokens"))
+    used, made = tokens(value.get("prompt_tokens")), tokens(value.get("completion_tokens"))
     if used is None or made is None:
         return None
     return Usage(
         input=used,
         output=made,
-        cached=_detail(value.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning=_detail(value.get("completion_tokens_details"), "reasoning_tokens"),
+        cached=detail(value.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning=detail(value.get("completion_tokens_details"), "reasoning_tokens"),
     )
 
 
@@ -36,15 +34,3 @@ def usage_object(usage: Usage) -> dict[str, Any]:
     if usage.reasoning:
         value["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
     return value
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 <= value <= _MAX_TOKENS else None
-
-
-def _detail(value: object, name: str) -> int:
-    return (_count(value.get(name)) or 0) if isinstance(value, Mapping) else 0
