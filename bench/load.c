@@ -1,12 +1,14 @@
 /* Reads many streams at once and measures them: one thread, epoll, HTTP/1.1 keep-alive.
  *
  * Every stream must answer 200 and chunked, carry its number of chunks in order (" @" and 19 digits, the upstream's
- * CLOCK_MONOTONIC in nanoseconds), hold [DONE] at its end, and finish with the zero chunk. Latency is the time from
- * that stamp to the moment it was read here. CPU time is that of the processes named, over the window, by the kernel's
- * nanosecond clock of each.
+ * CLOCK_MONOTONIC in nanoseconds), hold its dialect's end ([DONE], or what --end names), and finish with the zero chunk.
+ * With --repeats, stamps after the last of them are the whole text once more. Latency is the time from that stamp to the moment it was read here.
+ * CPU time is that of the processes named, over the window, by the kernel's nanosecond clock of each.
+ *
+ * Where the body has "#####", each stream puts its own number.
  *
  * load --port P --path /v1/chat/completions --body JSON --streams N --chunks PER_STREAM [--ramp S] [--repeat K]
- *      [--from S --to S] [--limit S] [--core N] [--pid P]...              prints one JSON object
+ *      [--repeats 1] [--end TEXT] [--from S --to S] [--limit S] [--core N] [--pid P]...      prints one JSON object
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -23,14 +25,15 @@
 #include <unistd.h>
 
 enum { HEAD, SIZE, DATA, DATA_END, TRAILER };
-enum { TAIL = 64, MAX_PIDS = 32 };
+enum { MAX_PIDS = 32 };
 
 typedef struct {
     int fd, state, digits, asked;
     uint64_t start, asked_at, first_byte, stamp, last_stamp;
-    size_t left, line_len, tail_len;
-    unsigned chunks, rounds;
-    char line[4096], tail[TAIL]; /* a header or chunk-size line in the making; the body's last bytes */
+    size_t left, line_len;
+    unsigned number, chunks, rounds;
+    size_t end_at; /* how much of the dialect's end has been seen in a row; all of it, once it has been */
+    char line[4096]; /* a header or chunk-size line in the making */
 } Stream;
 
 typedef struct {
@@ -40,16 +43,17 @@ typedef struct {
 
 static struct {
     int port, core, pids[MAX_PIDS], pid_count;
-    const char *path, *body;
-    unsigned streams, chunks, repeat;
+    const char *path, *body, *end;
+    unsigned streams, chunks, repeat, repeats;
     double ramp, from, to, limit;
-} option = {.core = -1, .streams = 1, .chunks = 100, .repeat = 1, .to = 1e9, .limit = 60, .path = "/", .body = "{}"};
+} option = {.core = -1, .streams = 1, .chunks = 100, .repeat = 1, .to = 1e9, .limit = 60, .path = "/", .body = "{}",
+            .end = "[DONE]"};
 
 static Series latency, first_byte, first_chunk;
 static unsigned completed, failed, disordered, ended;
 static uint64_t began, chunks_in_window;
 static int epoll_fd, in_window;
-static char request[8192];
+static char request[8192], *number; /* where the number of the stream stands in it */
 static size_t request_len;
 
 static uint64_t now_ns(void) {
@@ -127,9 +131,12 @@ static void ask(Stream *s, uint64_t now) {
     s->asked = 1;
     s->chunks = 0;
     s->digits = -1;
-    s->line_len = s->tail_len = 0;
+    s->line_len = 0;
+    s->end_at = 0;
     s->first_byte = s->last_stamp = 0;
     s->asked_at = now;
+    char digits[12];
+    if (snprintf(digits, sizeof digits, "%05u", s->number % 100000) == 5 && number) memcpy(number, digits, 5);
     if (send(s->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len) finish(s, "could not ask");
 }
 
@@ -146,6 +153,7 @@ static void open_stream(Stream *s, uint64_t now) {
 }
 
 static void on_stamp(Stream *s, uint64_t now) {
+    if (option.repeats && s->chunks == option.chunks) return;
     if (s->stamp <= s->last_stamp) disordered++;
     s->last_stamp = s->stamp;
     if (s->chunks++ == 0) add(&first_chunk, now - s->asked_at);
@@ -154,12 +162,15 @@ static void on_stamp(Stream *s, uint64_t now) {
     add(&latency, now - s->stamp);
 }
 
+/* Look for the dialect's end in what comes, whatever it is cut into. It begins with a letter that it does not repeat. */
+static void look_for_end(Stream *s, const char *data, size_t size) {
+    for (const char *end = data + size; option.end[s->end_at] && data < end; data++)
+        s->end_at = *data == option.end[s->end_at] ? s->end_at + 1 : *data == option.end[0];
+}
+
 /* Find the stamps in a piece of the body; one may be cut in two. */
 static void scan(Stream *s, const char *data, size_t size, uint64_t now) {
-    size_t keep = size < TAIL ? size : TAIL, old = s->tail_len + keep > TAIL ? TAIL - keep : s->tail_len;
-    memmove(s->tail, s->tail + s->tail_len - old, old);
-    memcpy(s->tail + old, data + size - keep, keep);
-    s->tail_len = old + keep;
+    look_for_end(s, data, size);
     for (const char *end = data + size; data < end;) {
         if (s->digits < 0) {
             data = memchr(data, '@', (size_t)(end - data));
@@ -178,7 +189,7 @@ static void scan(Stream *s, const char *data, size_t size, uint64_t now) {
 
 static void on_end(Stream *s, uint64_t now) {
     if (s->chunks != option.chunks) finish(s, "chunks lost or doubled");
-    else if (!memmem(s->tail, s->tail_len, "[DONE]", 6)) finish(s, "no [DONE]");
+    else if (option.end[s->end_at]) finish(s, "no end");
     else if (++s->rounds == option.repeat) {
         completed++;
         finish(s, NULL);
@@ -252,6 +263,8 @@ static void read_options(int argc, char **argv) {
         if (!strcmp(name, "--port")) option.port = atoi(value);
         else if (!strcmp(name, "--path")) option.path = value;
         else if (!strcmp(name, "--body")) option.body = value;
+        else if (!strcmp(name, "--repeats")) option.repeats = (unsigned)atoi(value);
+        else if (!strcmp(name, "--end")) option.end = value;
         else if (!strcmp(name, "--streams")) option.streams = (unsigned)atoi(value);
         else if (!strcmp(name, "--chunks")) option.chunks = (unsigned)atoi(value);
         else if (!strcmp(name, "--repeat")) option.repeat = (unsigned)atoi(value);
@@ -266,6 +279,7 @@ static void read_options(int argc, char **argv) {
         "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer bench\r\nContent-Type: application/json\r\n"
         "Accept: text/event-stream\r\nContent-Length: %zu\r\n\r\n%s",
         option.path, option.port, strlen(option.body), option.body);
+    number = strstr(request, "#####");
 }
 
 int main(int argc, char **argv) {
@@ -278,6 +292,7 @@ int main(int argc, char **argv) {
     began = now_ns();
     for (unsigned i = 0; i < option.streams; i++) {
         streams[i].fd = -1;
+        streams[i].number = i;
         streams[i].start = began + (uint64_t)(option.ramp * 1e9 * i / option.streams);
     }
     for (unsigned opened = 0; ended < option.streams;) {

@@ -1,10 +1,10 @@
-/* An OpenAI-compatible upstream for measuring: one thread, epoll, thousands of streams.
+/* An upstream for measuring, in three dialects: one thread, epoll, thousands of streams.
  *
- * POST (any path) answers a chunked SSE stream of chat.completion.chunk events, about 230 bytes each, paced one by one:
- * the first at once, the others every 1/rate seconds from a random phase on, so that streams do not beat in step.
- * Each event's content is " @" and 19 digits: CLOCK_MONOTONIC in nanoseconds just before it was sent. After the last
- * come the finish chunk, the usage chunk and [DONE]. What the socket does not take waits in memory, with its first
- * timestamp: a slow reader shows as latency. GET answers a list of models.
+ * POST answers a chunked SSE stream: of Responses events where the path ends in /responses, of Messages events where it
+ * ends in /messages, else of chat chunks. A piece of text is about 230 bytes, and they are paced one by one: the first
+ * at once, the others every 1/rate seconds from a random phase on, so that streams do not beat in step. Each piece's
+ * text is " @" and 19 digits: CLOCK_MONOTONIC in nanoseconds just before it was sent. What the socket does not take
+ * waits in memory, with its first timestamp: a slow reader shows as latency. GET answers a list of models.
  *
  * mock_upstream --port P --rate CHUNKS_PER_SECOND --chunks PER_STREAM     prints "ready" and runs until SIGTERM.
  */
@@ -31,6 +31,7 @@ typedef struct {
     int fd, heap_at; /* heap_at: place among the timers, -1 without one */
     uint64_t due;
     unsigned sent, number;
+    const struct Dialect *dialect;
     char *in, *out;
     size_t in_len, out_len, out_at, out_room;
 } Connection;
@@ -132,21 +133,85 @@ static int push(Connection *c, const char *data, size_t size) {
     return 1;
 }
 
-static size_t put_event(char *to, const char *json) {
-    size_t size = strlen(json) + 8;
-    return (size_t)sprintf(to, "%zx\r\ndata: %s\n\n\r\n", size, json);
+/* ---- what is said ---- */
+
+/* Events before the first piece, for each piece, and after the last. In a format: the answer's number, the event's
+ * number, the time and the count of pieces. */
+typedef struct Dialect {
+    const char *path, *before[8], *piece, *after[8];
+} Dialect;
+
+#define CHAT "{\"id\":\"chatcmpl-bench%1$08u\",\"object\":\"chat.completion.chunk\",\"created\":1763690000,\"model\":\"bench\"," \
+             "\"system_fingerprint\":\"fp_b5e7\",\"choices\":["
+#define EVENT(type) "event: " type "\ndata: {\"type\":\"" type "\""
+#define RESPONSE(status, usage) "\"response\":{\"id\":\"resp_bench%1$08u\",\"object\":\"response\",\"created_at\":1763690000," \
+    "\"status\":\"" status "\",\"model\":\"bench\",\"output\":[],\"parallel_tool_calls\":true,\"tool_choice\":\"auto\"," \
+    "\"tools\":[],\"usage\":" usage "}}"
+#define NUMBERED(type) EVENT(type) ",\"sequence_number\":%2$u,"
+#define PLACE "\"item_id\":\"msg_bench%1$08u\",\"output_index\":0,\"content_index\":0,"
+#define ITEM(status) "\"output_index\":0,\"item\":{\"id\":\"msg_bench%1$08u\",\"type\":\"message\",\"status\":\"" status "\"," \
+    "\"role\":\"assistant\",\"content\":[]}}"
+#define PART "\"part\":{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[],\"logprobs\":[]}}"
+
+static const Dialect dialects[] = {
+    {"/responses",
+     {NUMBERED("response.created") RESPONSE("in_progress", "null"),
+      NUMBERED("response.in_progress") RESPONSE("in_progress", "null"),
+      NUMBERED("response.output_item.added") ITEM("in_progress"),
+      NUMBERED("response.content_part.added") PLACE PART},
+     NUMBERED("response.output_text.delta") PLACE "\"delta\":\" @%3$019llu\",\"logprobs\":[]}",
+     {NUMBERED("response.output_text.done") PLACE "\"text\":\"\",\"logprobs\":[]}",
+      NUMBERED("response.content_part.done") PLACE PART,
+      NUMBERED("response.output_item.done") ITEM("completed"),
+      NUMBERED("response.completed") RESPONSE("completed",
+          "{\"input_tokens\":5,\"output_tokens\":%4$u,\"total_tokens\":%4$u,\"input_tokens_details\":{\"cached_tokens\":0},"
+          "\"output_tokens_details\":{\"reasoning_tokens\":0}}")}},
+    {"/messages",
+     {EVENT("message_start") ",\"message\":{\"id\":\"msg_bench%1$08u\",\"type\":\"message\",\"role\":\"assistant\","
+          "\"model\":\"bench\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,"
+          "\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}",
+      EVENT("content_block_start") ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}"},
+     EVENT("content_block_delta") ",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" @%3$019llu\"},"
+         "\"padding\":\"................................................................\"}",
+     {EVENT("content_block_stop") ",\"index\":0}",
+      EVENT("message_delta") ",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},"
+          "\"usage\":{\"output_tokens\":%4$u}}",
+      EVENT("message_stop") "}"}},
+    {"",
+     {0},
+     "data: " CHAT "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\" @%3$019llu\"},\"logprobs\":null,"
+         "\"finish_reason\":null}]}",
+     {"data: " CHAT "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}]}",
+      "data: " CHAT "],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":%4$u,\"total_tokens\":%4$u}}",
+      "data: [DONE]"}},
+};
+
+static const Dialect *dialect_of(const char *request, size_t size) {
+    const char *path = memchr(request, '/', size), *end = path;
+    while (end < request + size && *end != ' ' && *end != '?') end++;
+    for (const Dialect *d = dialects;; d++) {
+        size_t length = strlen(d->path);
+        if ((size_t)(end - path) >= length && !memcmp(end - length, d->path, length)) return d;
+    }
+}
+
+/* One chunk of the body with one event; the events of an answer are numbered from 0. */
+static size_t put_event(char *to, const char *format, const Connection *c, unsigned number) {
+    char event[1024];
+    int size = snprintf(event, sizeof event, format, c->number, number, (unsigned long long)now_ns(), c->sent);
+    return (size_t)sprintf(to, "%x\r\n%s\n\n\r\n", size + 2, event);
 }
 
 static int send_next(Connection *c) {
-    char json[512], frame[2048];
+    char frame[8192];
     size_t size = 0;
-    if (c->sent == 0) size = (size_t)sprintf(frame, "%s", REPLY_HEAD);
-    const char *head = "\"object\":\"chat.completion.chunk\",\"created\":1763690000,\"model\":\"bench\","
-                       "\"system_fingerprint\":\"fp_b5e7\"";
-    sprintf(json, "{\"id\":\"chatcmpl-bench%08u\",%s,\"choices\":[{\"index\":0,\"delta\":{%s\"content\":\" @%019llu\"},"
-                  "\"logprobs\":null,\"finish_reason\":null}]}",
-            c->number, head, c->sent ? "" : "\"role\":\"assistant\",", (unsigned long long)now_ns());
-    size += put_event(frame + size, json);
+    unsigned before = 0;
+    while (c->dialect->before[before]) before++;
+    if (c->sent == 0) {
+        size = (size_t)sprintf(frame, "%s", REPLY_HEAD);
+        for (unsigned i = 0; i < before; i++) size += put_event(frame + size, c->dialect->before[i], c, i);
+    }
+    size += put_event(frame + size, c->dialect->piece, c, before + c->sent);
     if (++c->sent < chunks_per_stream) {
         if (!push(c, frame, size)) return 0;
         uint64_t wait = c->sent == 1 ? (uint64_t)((double)interval_ns * drand48()) : interval_ns;
@@ -154,13 +219,8 @@ static int send_next(Connection *c) {
         return 1;
     }
     timer_clear(c);
-    sprintf(json, "{\"id\":\"chatcmpl-bench%08u\",%s,\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,"
-                  "\"finish_reason\":\"stop\"}]}", c->number, head);
-    size += put_event(frame + size, json);
-    sprintf(json, "{\"id\":\"chatcmpl-bench%08u\",%s,\"choices\":[],\"usage\":{\"prompt_tokens\":5,"
-                  "\"completion_tokens\":%u,\"total_tokens\":%u}}", c->number, head, c->sent, c->sent + 5);
-    size += put_event(frame + size, json);
-    size += put_event(frame + size, "[DONE]");
+    for (unsigned i = 0; c->dialect->after[i]; i++)
+        size += put_event(frame + size, c->dialect->after[i], c, before + c->sent + i);
     size += (size_t)sprintf(frame + size, "0\r\n\r\n");
     return push(c, frame, size);
 }
@@ -188,6 +248,7 @@ static int receive(Connection *c) {
     size_t size = request_size(c);
     if (!size) return 1;
     int post = c->in[0] == 'P';
+    c->dialect = dialect_of(c->in, size);
     c->in_len -= size;
     memmove(c->in, c->in + size, c->in_len);
     if (!post) return push(c, MODELS, sizeof MODELS - 1);

@@ -58,6 +58,20 @@ kind = "openai"
 base_url = "http://127.0.0.1:{upstream}/v1"
 api_key = "bench"
 models = ["bench"]
+apis = ["chat"]
+
+[upstreams.bench-responses]
+kind = "openai"
+base_url = "http://127.0.0.1:{upstream}/v1"
+api_key = "bench"
+models = ["bench-responses"]
+apis = ["responses"]
+
+[upstreams.bench-messages]
+kind = "anthropic"
+base_url = "http://127.0.0.1:{upstream}"
+api_key = "bench"
+models = ["bench-messages"]
 """
 
 

@@ -33,6 +33,7 @@ Each stream has a phase of its own, so chunks come one by one.
 - *direct* is no relay at all: what the instrument itself adds. On two cores it nears its own end at 1,000 × 50.
 - *CPU per chunk* is the CPU time of all the relay's processes in the steady window over the chunks that came in it.
 - *p50* and *p99* are latencies, from the upstream's send to the reader's receive.
+- *over*: what the client speaks over what the upstream speaks, at 200 × 50; *own* is verbatim.
 - *Not whole* counts the streams, over all rounds, that lacked a chunk, their order, `[DONE]` or a clean end.
 """
 
@@ -113,7 +114,7 @@ def _steady_rows(results: Results) -> list[str]:
         "| streams × chunks/s | relay | CPU per chunk, µs | core used | carried | p50, ms | p99, ms | not whole |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for scenario in (s for s in results.scenarios() if s in results.rate_of):
+    for scenario in (s for s in results.scenarios() if s in results.rate_of and not _is_pair(s)):
         for relay in results.relays():
             share = results.median(scenario, relay, lambda s: s.carried) / results.rate_of[scenario]
             lost = sum(sample.lost for sample in results.samples.get((scenario, relay), []))
@@ -129,6 +130,33 @@ def _steady_rows(results: Results) -> list[str]:
     return rows if len(rows) > 2 else []
 
 
+def _is_pair(scenario: str) -> bool:
+    return " over " in scenario
+
+
+def _pair_rows(results: Results) -> list[str]:
+    """A row for each client's dialect, a column for each upstream's; CPU per chunk, and its ratio to verbatim."""
+    found = {s: results.median(s, "headrace", lambda sample: sample.cpu) for s in results.scenarios() if _is_pair(s)}
+    if not found:
+        return []
+    found["chat over chat"] = results.median("200 x 50/s", "headrace", lambda sample: sample.cpu)
+    clients = list(dict.fromkeys(name.partition(" ")[0] for name in ["chat over", *found]))
+    upstreams = [client for client in clients if f"{client} over {client}" in found]
+    rows = [
+        "| CPU per chunk, µs (to verbatim chat) | " + " | ".join(f"over {name}" for name in upstreams) + " |",
+        "|---" * (len(upstreams) + 1) + "|",
+    ]
+    for client in clients:
+        cells = [
+            f"{found[name]:.1f} ({found[name] / found['chat over chat']:.2f}){', own' if client == upstream else ''}"
+            for upstream in upstreams
+            if (name := f"{client} over {upstream}") in found
+        ]
+        rows.append(f"| {client} | {' | '.join(cells)} |")
+    lost = sum(sample.lost for name in found for sample in results.samples.get((name, "headrace"), []))
+    return [*rows, "", f"Not whole among all of these: {lost}."]
+
+
 def _first_rows(results: Results) -> list[str]:
     rows = ["| streams at once | relay | first token p50, ms | p99, ms |", "|---|---|---|---|"]
     for scenario in (s for s in results.scenarios() if s not in results.rate_of):
@@ -141,7 +169,7 @@ def _first_rows(results: Results) -> list[str]:
 
 def _comparison(results: Results) -> list[str]:
     lines = []
-    for scenario in results.scenarios():
+    for scenario in (s for s in results.scenarios() if not _is_pair(s)):
         if scenario in results.rate_of:
             ours = results.median(scenario, "headrace", lambda s: s.cpu)
             theirs = results.median(scenario, "nginx", lambda s: s.cpu)
@@ -179,7 +207,13 @@ def _noise(results: Results) -> str:
 
 def summary(results: Results) -> str:
     """The tables and the ratio: what the README holds."""
-    parts = [_steady_rows(results), _first_rows(results), _comparison(results), [_machine() + ".", _noise(results)]]
+    parts = [
+        _steady_rows(results),
+        _first_rows(results),
+        _pair_rows(results),
+        _comparison(results),
+        [_machine() + ".", _noise(results)],
+    ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 

@@ -1,4 +1,4 @@
-"""Measures Headrace beside nginx on one core, and writes docs/benchmark.md and the README's section.
+"""Measures Headrace beside nginx on one core and between dialects; writes docs/benchmark.md and the README's section.
 
 ``make bench`` runs it. The mock upstream and the load (C, compiled on the spot) share one core, the relay has another
 to itself. In each round every relay meets every scenario; figures are medians over the rounds, with their range.
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,27 +24,51 @@ RELAYS: dict[str, Callable[[relays.Relay, Path], AbstractContextManager[relays.R
     "nginx": relays.nginx,
     "headrace": relays.headrace,
 }
-BODY = json.dumps(
-    {
-        "model": "bench",
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "messages": [{"role": "user", "content": "Say something long."}],
-    }
-)
+ASKED = "Say something long."
+
+
+@dataclass(frozen=True)
+class Client:
+    """What is asked in a dialect, where, and what its end looks like. ``repeats``: the end holds the whole text."""
+
+    path: str
+    body: Mapping[str, object]
+    end: str
+    repeats: bool = False
+
+
+MESSAGES = [{"role": "user", "content": ASKED}]
+CLIENTS = {
+    "chat": Client(relays.CHAT, {"stream_options": {"include_usage": True}, "messages": MESSAGES}, "[DONE]"),
+    "responses": Client("/v1/responses", {"input": ASKED}, "response.completed", repeats=True),
+    "messages": Client("/v1/messages", {"max_tokens": 4096, "messages": MESSAGES}, "message_stop"),
+    "ui": Client(
+        "/api/chat",
+        {"id": "#####", "messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": ASKED}]}]},
+        "[DONE]",
+    ),
+}
+#: The model of the upstream that speaks a dialect.
+MODELS = {"chat": "bench", "responses": "bench-responses", "messages": "bench-messages"}
 
 
 @dataclass(frozen=True)
 class Steady:
-    """Streams that run side by side: CPU and latency are read while all of them flow."""
+    """Streams that run side by side: CPU and latency are read while all of them flow.
+
+    ``client`` and ``upstream`` are the dialects on the two sides.
+    """
 
     streams: int
     rate: int
     seconds: float
+    client: str = "chat"
+    upstream: str = "chat"
 
     @property
     def name(self) -> str:
-        return f"{self.streams} x {self.rate}/s"
+        plain = self.client == self.upstream == "chat"
+        return f"{self.streams} x {self.rate}/s" if plain else f"{self.client} over {self.upstream}"
 
     @property
     def chunks(self) -> int:
@@ -64,6 +88,8 @@ class FirstByte:
     repeat: int
     rate: int = 50
     chunks: int = 10
+    client: str = "chat"
+    upstream: str = "chat"
 
     @property
     def name(self) -> str:
@@ -88,6 +114,24 @@ def scenarios(*, quick: bool) -> list[Scenario]:
     ]
 
 
+def pairs(*, quick: bool) -> list[Scenario]:
+    """Every client's dialect over every upstream's, at 200 x 50/s."""
+    return [
+        Steady(200, 50, 5.0 if quick else 8.0, client, upstream)
+        for client in CLIENTS
+        for upstream in MODELS
+        if (client, upstream) != ("chat", "chat")
+    ]
+
+
+def asked(scenario: Scenario) -> list[str]:
+    """The load's options that say what is asked, and how its end is known."""
+    client = CLIENTS[scenario.client]
+    body = {"model": MODELS[scenario.upstream], "stream": True, **client.body}
+    options = ["--path", client.path, "--body", json.dumps(body), "--end", client.end]
+    return [*options, "--repeats", "1"] if client.repeats else options
+
+
 def measure(scenario: Scenario, relay: str, programs: dict[str, Path]) -> report.Sample:
     """One run: everything is started for it and ended after it."""
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
@@ -96,7 +140,7 @@ def measure(scenario: Scenario, relay: str, programs: dict[str, Path]) -> report
         with mock as upstream, RELAYS[relay](upstream, folder) as target:
             command = [
                 *("taskset", "-c", str(relays.cores()[1]), str(programs["load"])),
-                *("--port", str(target.port), "--path", relays.CHAT, "--body", BODY),
+                *("--port", str(target.port), *asked(scenario)),
                 *("--streams", str(scenario.streams), "--chunks", str(scenario.chunks)),
                 *("--core", str(relays.cores()[0])),
                 *(text for pid in target.pids for text in ("--pid", str(pid))),
@@ -124,21 +168,30 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (5; with --quick 1)")
     parser.add_argument("--relays", nargs="+", choices=RELAYS, default=list(RELAYS), help="measure these only")
     parser.add_argument("--streams", nargs="+", type=int, help="only the scenarios with these numbers of streams")
+    parser.add_argument("--pairs", action="store_true", help="only the pairs of dialects, beside the plain one")
     parser.add_argument("--no-write", action="store_true", help="print, write nothing")
     return parser.parse_args()
+
+
+def chosen_scenarios(options: argparse.Namespace) -> list[Scenario]:
+    plain = [s for s in scenarios(quick=options.quick) if not options.streams or s.streams in options.streams]
+    between = pairs(quick=options.quick)
+    if options.pairs:
+        return [plain[0], *between]
+    return plain if options.streams else [*plain, *between]
 
 
 def main() -> None:
     options = arguments()
     if len(os.sched_getaffinity(0)) < 2:
         print("There is one core only: relay and load share it, and the figures mean little.", file=sys.stderr)
-    chosen = [s for s in scenarios(quick=options.quick) if not options.streams or s.streams in options.streams]
+    chosen = chosen_scenarios(options)
     results = report.Results(rate_of={s.name: s.streams * s.rate for s in chosen if isinstance(s, Steady)})
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
         programs = {name: relays.compiled(name, Path(folder)) for name in ("mock_upstream", "load")}
         for number in range(options.rounds or (1 if options.quick else 5)):
             for scenario in chosen:
-                for relay in options.relays:
+                for relay in options.relays if scenario.client == scenario.upstream == "chat" else ["headrace"]:
                     sample = measure_quietly(scenario, relay, programs)
                     results.add(scenario.name, relay, sample)
                     print(f"round {number + 1}, {scenario.name}, {relay}: {sample.line()}", file=sys.stderr)

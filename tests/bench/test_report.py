@@ -72,3 +72,14 @@ def test_write_leaves_readme_without_section_alone(tmp_path: Path) -> None:
     write(tmp_path, "page\n", "short")
 
     assert (tmp_path / "README.md").read_text() == "only this\n"
+
+
+def test_pairs_of_dialects_stand_beside_verbatim() -> None:
+    """A row for each client's dialect, with the ratio to chat over chat."""
+    results = _results()
+    for name in ("chat over messages", "messages over chat", "messages over messages", "ui over chat"):
+        results.add(name, "headrace", Sample.of(FOUND | {"cpu_s": 3.75}))
+    text = summary(results)
+    assert "| chat | 60.0 (1.00), own | 75.0 (1.25) |" in text
+    assert "| messages | 75.0 (1.25) | 75.0 (1.25), own |" in text
+    assert "nginx's CPU per chunk.\n- messages" not in text
