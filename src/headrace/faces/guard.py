@@ -35,6 +35,8 @@ STARTED_BY_GET = frozenset({"/chat/stream", "/chat/completions"})
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
+#: The request's id on a response, as OpenAI's SDKs look for it, and as Anthropic's do.
+_REQUEST_IDS = (b"x-request-id", b"request-id")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 #: Carried by every response that does not say otherwise. URLs may hold tickets, so no page passes them on.
@@ -65,7 +67,8 @@ class Guard:
         headers = _by_name(scope["headers"])
         request_id = _request_id(headers)
         origin = _text(headers, b"origin")
-        reply = _Reply(send, [(b"x-request-id", request_id.encode()), *self._cors.headers(origin)])
+        ids = [(name, request_id.encode()) for name in _REQUEST_IDS]
+        reply = _Reply(send, [*ids, *self._cors.headers(origin)])
         body = _Body(receive, self._body_bytes, self._patience if scope["method"] in _UNSAFE else None)
         scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id}}
         try:
@@ -208,7 +211,7 @@ def _head(said: Iterable[tuple[bytes, bytes]], ours: Headers) -> Headers:
     An upstream's CORS headers, passed on by mistake, would open this server to its pages.
     """
     kept = [(name.lower(), value) for name, value in said]
-    kept = [pair for pair in kept if pair[0] != b"x-request-id" and not pair[0].startswith(b"access-control-")]
+    kept = [pair for pair in kept if pair[0] not in _REQUEST_IDS and not pair[0].startswith(b"access-control-")]
     names = {name for name, _ in kept}
     return [*kept, *(pair for pair in _SECURITY if pair[0] not in names), *ours]
 
