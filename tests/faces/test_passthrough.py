@@ -101,7 +101,9 @@ async def test_a_body_without_json_is_streamed_on():
     assert upstream.forwarded[0][4] == b"part one, part two"
 
 
-@pytest.mark.parametrize("path", ["/v1/streams/x/y", "/v1/chat/completions/x/y", "/v1/chat/stream"])
+@pytest.mark.parametrize(
+    "path", ["/v1/streams/x/y", "/v1/chat/completions/x/y", "/v1/chat/stream", "/v1/messages/x/y", "/v1/responses/x/y"]
+)
 async def test_what_is_ours_is_never_passed_on(path):
     """Not even with a method or a path that we do not have."""
     async with front(upstream := Forwarder()) as at:
@@ -124,9 +126,10 @@ async def test_a_key_is_needed_where_there_are_keys():
         ("GET", "/v1/files/1/content"),
         ("DELETE", "/v1/files/1"),
         ("DELETE", "/v1/models/fine-tuned"),
-        ("GET", "/v1/responses/resp_1"),
-        ("POST", "/v1/responses"),
         ("POST", "/v1/batches"),
+        ("POST", "/v1/messages/batches"),
+        ("GET", "/v1/messages/batches"),
+        ("GET", "/v1/messages/batches/batch_1/results"),
     ],
 )
 async def test_what_an_upstream_keeps_is_not_everybodys(method, path):
@@ -142,3 +145,24 @@ async def test_a_call_that_keeps_something_passes_for_the_only_owner():
     async with front(upstream := Forwarder()) as at:
         assert (await at.ask("GET", "/v1/files")).status == 201
     assert len(upstream.forwarded) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/messages/batches"),
+        ("GET", "/messages/batches"),
+        ("GET", "/messages/batches/batch_1"),
+        ("GET", "/messages/batches/batch_1/results"),
+        ("POST", "/messages/batches/batch_1/cancel"),
+        ("DELETE", "/messages/batches/batch_1"),
+        ("POST", "/messages/batches/cancel"),
+    ],
+)
+async def test_batches_are_the_upstreams_and_no_messages_of_ours(method, path):
+    async with front(upstream := Forwarder()) as at:
+        reply = await at.ask(method, f"/v1{path}?beta=true", b"", {"anthropic-version": "2023-06-01"})
+    assert (reply.status, reply.body) == (201, b"onetwo")
+    method_seen, path_seen, query, headers, _ = upstream.forwarded[0]
+    assert (method_seen, path_seen, query) == (method, path, "beta=true")
+    assert headers["anthropic-version"] == "2023-06-01"

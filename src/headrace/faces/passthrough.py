@@ -21,12 +21,29 @@ from headrace.core.routing import Forwarded, Forwarding
 from headrace.errors import NotFound, UpstreamError, UpstreamTimeout
 from headrace.faces.auth import Caller, caller
 from headrace.faces.reply import left
-from headrace.faces.requests import body_of
+from headrace.faces.requests import body_of, query_of
 from headrace.faces.service import Service, service
 from headrace.wire.json_object import encode, lenient
 
 #: What is below these is ours alone: a wrong method or path there is refused, never somebody else's to answer.
-OURS = ("/v1/streams/", "/v1/chat/")
+OURS = ("/v1/streams/", "/v1/chat/", "/v1/messages/", "/v1/responses/")
+
+#: What is not, though it is below them: batches run and are kept at the upstream, and these two make no stream.
+FOREIGN = ("/v1/messages/batches/", "/v1/responses/compact/", "/v1/responses/input_tokens/")
+
+
+def is_ours(scope: Scope) -> bool:
+    """Whether a path below ``/v1`` is answered here and nowhere else."""
+    below = scope["path"].removeprefix(scope.get("root_path", "")) + "/"
+    return below.startswith(OURS) and not below.startswith(FOREIGN)
+
+
+class OwnRoute(APIRoute):
+    """A route among what is ours that leaves the rest to the pass-through, where ``{id}`` would take it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match as any route does, but for what is not ours."""
+        return super().matches(scope) if is_ours(scope) else (Match.NONE, {})
 
 
 class ForeignRoute(APIRoute):
@@ -34,10 +51,7 @@ class ForeignRoute(APIRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match as any route does, but for what is ours."""
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if f"{path}/".startswith(OURS):
-            return Match.NONE, {}
-        return super().matches(scope)
+        return (Match.NONE, {}) if is_ours(scope) else super().matches(scope)
 
 
 router = APIRouter(tags=["Pass-through"], route_class=ForeignRoute)
@@ -74,13 +88,17 @@ async def forward(request: Request, path: str, at: Asked, who: Asker) -> Respons
     if who.key and (path.partition("/")[0] not in KEEP_NOTHING or request.method == "DELETE"):
         raise NotFound("Where there are several owners, only calls pass through that keep nothing at the upstream.")
     forwarder, body = await _target(request, at)
-    query = "&".join(part for part in request.url.query.split("&") if not part.startswith("ticket="))
+    return await passed(request, at, forwarder, f"/{path}", None if body == b"" else body)
+
+
+async def passed(
+    request: Request, at: Service, forwarder: Forwarding, path: str, body: bytes | AsyncIterator[bytes] | None
+) -> Response:
+    """An upstream's answer to a request that is passed on to it. Raises UpstreamError."""
     headers = {name: value for name, value in request.headers.items() if name != "content-length"}
-    if isinstance(body, bytes) and not body:
-        body = None
     try:
         async with asyncio.timeout(at.manners.first):
-            answer = await forwarder.forward(request.method, f"/{path}", query, headers, body)
+            answer = await forwarder.forward(request.method, path, query_of(request), headers, body)
     except TimeoutError:
         raise UpstreamTimeout from None
     return PassedReply(answer)

@@ -22,6 +22,11 @@ async def body_of(request: Request) -> bytes:
         raise RequestError("The request's body did not come to its end.") from None
 
 
+def query_of(request: Request) -> str:
+    """The query string as the client wrote it, for an upstream: without the ticket, which is ours."""
+    return "&".join(part for part in request.url.query.split("&") if not part.startswith("ticket="))
+
+
 def names_of(request: Request, dialect: str, body: bytes) -> Sequence[Name]:
     """The request's idempotency key, with what tells its body from another's.
 
