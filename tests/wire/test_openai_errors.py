@@ -10,7 +10,7 @@ from tests.wire.chat.pieces import outcome
 
 from headrace.errors import ErrorDetail, LimitExceeded, ModelNotFound, RequestError, Unauthorized, UpstreamRefused
 from headrace.model.outcome import State
-from headrace.wire.openai_errors import body_of_error, body_of_outcome, error_body, scrub
+from headrace.wire.openai_errors import body_of_error, body_of_outcome, error_body, fault, scrub
 from headrace.wire.scrub import scrubbed
 
 INNER = {"message": "too long", "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}
@@ -181,6 +181,50 @@ def test_scrubbed_text_is_printable(text, limit):
 def test_our_errors_have_the_dialects_shape(error, expected):
     """Type by status, our code, and an upstream's own words where it gave some."""
     assert json.loads(body_of_error(error)) == {"error": expected}
+
+
+@pytest.mark.parametrize(
+    ("type", "shown"),
+    [
+        ("overloaded_error", "server_error"),
+        ("api_error", "server_error"),
+        ("timeout_error", "server_error"),
+        ("not_found_error", "server_error"),
+        ("request_too_large", "server_error"),
+        ("billing_error", "server_error"),
+        ("conflict_error", "server_error"),
+        ("rate_limit_error", "rate_limit_error"),
+        ("invalid_request_error", "invalid_request_error"),
+        ("insufficient_quota", "insufficient_quota"),
+    ],
+)
+def test_types_of_another_dialect_are_not_shown(type, shown):
+    """What only Anthropic has is told by the status; the words stay."""
+    error = UpstreamRefused(status=503, detail=ErrorDetail(message="m", type=type))
+    ended = outcome(State.FAILED, "upstream_refused", status=503, detail=error.detail)
+
+    for body in (body_of_error(error), body_of_outcome(ended)):
+        told = json.loads(body)["error"]
+        assert (told["type"], told["message"], told["code"]) == (shown, "m", "upstream_refused")
+
+
+@pytest.mark.parametrize(
+    ("detail", "code", "status"),
+    [
+        (ErrorDetail(type="rate_limit_error"), "rate_limit", 429),
+        (ErrorDetail(code="429"), "rate_limit", 429),
+        (ErrorDetail(type="overloaded_error"), "overloaded", 503),
+        (ErrorDetail(type="timeout_error"), "upstream_timeout", 504),
+        (ErrorDetail(code="504"), "upstream_timeout", 504),
+        (ErrorDetail(type="api_error"), "upstream_error", 502),
+        (ErrorDetail(), "upstream_error", 502),
+    ],
+)
+def test_a_fault_is_what_the_error_says(detail, code, status):
+    """In whatever dialect's words it says it."""
+    error = fault(detail)
+
+    assert (error.code, error.status, error.detail) == (code, status, detail)
 
 
 def test_outcomes_have_the_dialects_shape():

@@ -16,6 +16,19 @@ _MAX_WORD = 100
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _RATE_LIMITS = frozenset({"429", "rate_limit_exceeded", "rate_limit_error", "insufficient_quota", "requests", "tokens"})
 _OVERLOADS = frozenset({"503", "529", "overloaded_error", "overloaded", "server_is_overloaded", "slow_down"})
+_TIMEOUTS = frozenset({"408", "504", "timeout_error"})
+# Anthropic's types that this dialect has no like of.
+_FOREIGN_TYPES = frozenset(
+    {
+        "api_error",
+        "billing_error",
+        "conflict_error",
+        "not_found_error",
+        "overloaded_error",
+        "request_too_large",
+        "timeout_error",
+    }
+)
 
 
 def scrub(body: bytes) -> ErrorDetail:
@@ -61,6 +74,8 @@ def fault(detail: ErrorDetail) -> UpstreamFault:
         return UpstreamFault(code="rate_limit", status=429, detail=detail)
     if words & _OVERLOADS:
         return UpstreamFault(code="overloaded", status=503, detail=detail)
+    if words & _TIMEOUTS:
+        return UpstreamFault(code="upstream_timeout", status=504, detail=detail)
     return UpstreamFault(detail=detail)
 
 
@@ -90,7 +105,8 @@ def body_of_outcome(outcome: Outcome) -> bytes:
 
 def _body(code: str, message: str, type: str, param: str, detail: ErrorDetail | None) -> bytes:
     detail = detail or ErrorDetail()
-    return error_body(detail.code or code, detail.message or message, detail.type or type, detail.param or param)
+    own = detail.type if detail.type not in _FOREIGN_TYPES else ""
+    return error_body(detail.code or code, detail.message or message, own or type, detail.param or param)
 
 
 def _field(error: dict[str, Any], name: str, limit: int) -> str:

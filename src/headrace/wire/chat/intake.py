@@ -17,11 +17,7 @@ from headrace.wire.chat.usage import usage_of
 from headrace.wire.json_object import lenient
 from headrace.wire.openai_errors import fault, is_flat_error, scrub_value
 from headrace.wire.sse import Frame
-
-_MAX_NAME = 256
-# Frames that may be invalid: the first few in any case, then as many as are valid.
-_INVALID_FREE = 10
-_INVALID_MAX = 100
+from headrace.wire.tolerance import is_too_much, name_of, text_of
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -106,9 +102,9 @@ class Intake:
             self.error = fault(scrub_value(lenient(data)))
             return False
         if not self.upstream_id and chunk.id:
-            self.upstream_id = _name(chunk.id)
+            self.upstream_id = name_of(chunk.id)
         if not self.model and chunk.model:
-            self.model = _name(chunk.model)
+            self.model = name_of(chunk.model)
         if chunk.usage is not None and not self._usage_told:
             self.usage = usage_of(chunk.usage) or self.usage
         if chunk.choices:
@@ -180,7 +176,7 @@ class Intake:
             return _tolerant(value)
         self.ignored += 1
         self._invalid += 1
-        if self._invalid > min(_INVALID_MAX, self._good + _INVALID_FREE):
+        if is_too_much(self._invalid, self._good):
             self.error = UpstreamProtocol()
         return None
 
@@ -193,8 +189,8 @@ def _tolerant(value: dict[str, Any]) -> _Chunk:
     choices = value.get("choices")
     usage = value.get("usage")
     return _Chunk(
-        id=_text(value.get("id")),
-        model=_text(value.get("model")),
+        id=text_of(value.get("id")),
+        model=text_of(value.get("model")),
         choices=[_tolerant_choice(choice) for choice in choices if isinstance(choice, dict)]
         if isinstance(choices, list)
         else None,
@@ -205,13 +201,4 @@ def _tolerant(value: dict[str, Any]) -> _Chunk:
 
 def _tolerant_choice(value: dict[str, Any]) -> _Choice:
     index = value.get("index")
-    return _Choice(index=int(index) if isinstance(index, int) else 0, finish_reason=_text(value.get("finish_reason")))
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _name(text: str) -> str:
-    """An id or a model's name, or nothing where it is not fit to be one."""
-    return text if len(text) <= _MAX_NAME and text.isprintable() else ""
+    return _Choice(index=int(index) if isinstance(index, int) else 0, finish_reason=text_of(value.get("finish_reason")))
