@@ -56,3 +56,8 @@ class Lacks(NamedTuple):
 def refusal(at: str, why: str) -> RequestError:
     """The error for what can't be said in the upstream's dialect."""
     return RequestError(f"'{at}' can't be used with this model: {why}.", param=at)
+
+
+def said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are not absent or empty. False and 0 are said."""
+    return {name: value for name, value in fields.items() if value not in (None, "", (), [], {})}
