@@ -12,7 +12,8 @@ from headrace.core.routing import Answer, Call
 from headrace.errors import UpstreamFault, UpstreamRefused, UpstreamTruncated
 from headrace.model.record import Record
 from headrace.testing.clock import FakeClock, settle
-from headrace.upstreams.demo import MODELS, Demo, _tokens
+from headrace.upstreams.demo import MODELS, Demo
+from headrace.upstreams.demo_words import tokens
 
 
 def ask(model: str = "demo", *, stream: bool = True, text: str = "Hello there", **fields: Any) -> Call:
@@ -220,4 +221,138 @@ async def test_all_models_are_listed_and_no_other_is_known():
 @given(st.text(max_size=200))
 def test_tokens_join_to_the_text(text: str):
     """No character is lost or doubled by cutting a text into tokens."""
-    assert "".join(_tokens(text)) == text
+    assert "".join(tokens(text)) == text
+
+
+def tool(name: str, parameters: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}
+TOOLS = [tool("weather", CITY), tool("time", CITY), tool("third", {})]
+
+
+def calls_in(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The calls of a streamed answer, as a client puts them together."""
+    calls: dict[int, dict[str, Any]] = {}
+    for chunk in chunks:
+        for piece in chunk["choices"][0]["delta"].get("tool_calls", ()):
+            call = calls.setdefault(piece["index"], {"name": "", "arguments": "", "id": ""})
+            call["id"] += piece.get("id", "")
+            call["name"] += piece["function"].get("name", "")
+            call["arguments"] += piece["function"]["arguments"]
+    return [calls[number] for number in sorted(calls)]
+
+
+async def test_tools_calls_two_of_them_at_once():
+    """Arguments come in pieces and fit the schema; the finish says that tools were called."""
+    answer = await fast().open(ask("demo/tools", text="Rome, Italy", tools=TOOLS))
+    chunks = await drain(answer)
+    calls = calls_in(chunks)
+    assert [(call["name"], json.loads(call["arguments"])) for call in calls] == [
+        ("weather", {"city": "Rome, Italy"}),
+        ("time", {"city": "Rome, Italy"}),
+    ]
+    assert len({call["id"] for call in calls}) == 2
+    assert len(chunks) > 10
+    assert answer.finish_reason == chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+async def test_tools_not_streamed_says_the_same_calls():
+    [body] = await drain(await fast().open(ask("demo/tools", stream=False, tools=TOOLS)))
+    [choice] = body["choices"]
+    streamed = calls_in(await drain(await fast().open(ask("demo/tools", tools=TOOLS))))
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] is None
+    assert [{**call["function"], "id": call["id"]} for call in choice["message"]["tool_calls"]] == streamed
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"tools": TOOLS[:1]}, ["weather"]),
+        ({"tools": TOOLS, "parallel_tool_calls": False}, ["weather"]),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "third"}}}, ["third"]),
+        ({"tools": TOOLS, "tool_choice": "none"}, []),
+        ({"tools": []}, []),
+        ({"tools": [3, {"function": None}, {"function": {"name": 4}}]}, []),
+        ({}, []),
+    ],
+)
+async def test_tools_calls_what_the_request_allows(fields: dict[str, Any], names: list[str]):
+    """Where it may call none, it says so in text."""
+    chunks = await drain(await fast().open(ask("demo/tools", **fields)))
+    assert [call["name"] for call in calls_in(chunks)] == names
+    assert bool(text_of(chunks)) is not bool(names)
+
+
+async def test_tools_answers_in_text_once_a_tool_has():
+    """Or an agent would call it for ever."""
+    messages = [{"role": "user", "content": "Rome"}, {"role": "tool", "tool_call_id": "x", "content": "21 °C"}]
+    answer = await fast().open(ask("demo/tools", tools=TOOLS, messages=messages))
+    assert text_of(await drain(answer)) == "Your tools have answered: 21 °C"
+    assert answer.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "string"}, "Hello there"),
+        ({"type": "number"}, 1),
+        ({"type": ["null", "string"]}, None),
+        ({"type": "boolean"}, True),
+        ({"enum": ["C", "F"]}, "C"),
+        ({"const": 7}, 7),
+        ({"type": "integer", "minimum": 5}, 5),
+        ({"type": "array", "items": {"type": "integer"}}, [1]),
+        ({"type": "array"}, []),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, 1),
+        ({"$ref": "#/$defs/unit"}, "K"),
+        ({"$ref": "#/$defs/nowhere"}, "Hello there"),
+        (CITY, {"city": "Hello there"}),
+        (None, "Hello there"),
+    ],
+)
+async def test_an_argument_fits_its_schema(schema: Any, value: Any):
+    parameters = {"properties": {"x": schema}, "required": ["x", 3], "$defs": {"unit": {"enum": ["K"]}}}
+    [call] = calls_in(await drain(await fast().open(ask("demo/tools", tools=[tool("f", parameters)]))))
+    assert json.loads(call["arguments"]) == {"x": value}
+
+
+async def test_a_schema_that_leads_to_itself_ends():
+    """Wide and deep, and with references in a circle: so many values are made and no more."""
+    names = [f"p{n}" for n in range(50)]
+    again = {"properties": {name: {"$ref": "#/$defs/again"} for name in names}, "required": names}
+    schema = {**again, "$defs": {"again": again}}
+    answer = await fast().open(ask("demo/tools", tools=[tool("f", schema)]))
+    [call] = calls_in(await drain(answer))
+    assert len(call["arguments"]) < 100_000
+
+
+async def test_reasoning_thinks_before_it_answers():
+    """Its reasoning comes first, under the name that most servers give it, and is counted."""
+    answer = await fast().open(ask("demo/reasoning", text="two words", stream_options={"include_usage": True}))
+    chunks = await drain(answer)
+    kinds = [kind for chunk in chunks for choice in chunk["choices"] for kind in choice["delta"] if kind != "role"]
+    thought = kinds.count("reasoning_content")
+    assert kinds == ["content"] + ["reasoning_content"] * thought + ["content"] * (len(kinds) - thought - 1)
+    assert text_of(chunks) == "I have thought about it. You said: two words"
+    assert answer.usage is not None
+    assert answer.usage.reasoning == thought > 5
+    assert chunks[-1]["usage"]["completion_tokens_details"] == {"reasoning_tokens": thought}
+
+
+async def test_reasoning_not_streamed_keeps_its_two_texts_apart():
+    [body] = await drain(await fast().open(ask("demo/reasoning", stream=False)))
+    message = body["choices"][0]["message"]
+    assert message["content"].startswith("I have thought")
+    assert message["reasoning_content"].startswith("The user said: Hello there")
+
+
+@pytest.mark.parametrize("model", ["demo/tools", "demo/reasoning"])
+async def test_a_limit_cuts_calls_and_reasoning_too(model: str):
+    answer = await fast().open(ask(model, tools=TOOLS, max_tokens=5))
+    await drain(answer)
+    assert answer.finish_reason == "length"
+    assert answer.usage is not None
+    assert answer.usage.output == 5

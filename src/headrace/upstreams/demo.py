@@ -7,6 +7,8 @@ sixteen letters, a CJK character or a punctuation mark, each with the white spac
 ``demo``                  a readable answer in Markdown
 ``demo/echo``             the user's last message
 ``demo/counter``          ``1 2 3 …`` to 300, or to ``max_tokens``: a lost or doubled token shows
+``demo/tools``            calls the request's tools, two of them at once; text once they have answered
+``demo/reasoning``        thinks before it answers
 ``demo/slow-start``       as ``demo``, five seconds before its first token
 ``demo/stall``            falls silent for ever after a dozen tokens
 ``demo/truncate``         stops before its end after a dozen tokens
@@ -17,9 +19,8 @@ sixteen letters, a CJK character or a punctuation mark, each with the white spac
 
 import asyncio
 import itertools
-import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Never
 
 import msgspec
@@ -30,69 +31,33 @@ from headrace.errors import ErrorDetail, UpstreamFault, UpstreamRefused, Upstrea
 from headrace.model import dialect
 from headrace.model.outcome import Usage
 from headrace.model.record import Record
+from headrace.upstreams.demo_words import COUNT_MOST, FAULTS, Piece, pieces, tokens_in
 from headrace.upstreams.prepare import prepared
+from headrace.wire.chat.usage import usage_object
+from headrace.wire.manner import Manner
 
-#: How far ``demo/counter`` counts where nobody says, and how far at most.
-COUNT = 300
-COUNT_MOST = 100_000
 #: The tokens that come before a demo of a fault shows it.
 TOKENS_BEFORE_FAULT = 12
 #: Seconds before the first token of ``demo/slow-start``.
 SLOW_START = 5.0
 #: Tokens that one read returns at most.
 BATCH = 64
-#: Characters of the user's message that ``demo`` repeats.
-QUOTED = 200
 #: Alternatives that a request may ask for.
 MAX_CHOICES = 8
-
-_CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_TOKEN = re.compile(rf"\s*(?:[{_CJK}]|[^\W{_CJK}]{{1,16}}|[^\w\s])|\s+")
-
-_PROSE = """\
-You said: {quote}
-
-This is the **demo** model: its text is canned, but its *stream* is real. Headrace keeps every token, so you can
-
-- leave the page and come back to the same answer,
-- watch it from a second window,
-- stop it, from anywhere.
-
-```python
-from openai import OpenAI
-
-client = OpenAI(base_url="http://localhost:8003/v1", api_key="none")
-stream = client.chat.completions.create(
-    model="demo", messages=[{{"role": "user", "content": "Hello"}}], stream=True
-)
-for chunk in stream:
-    print(chunk.choices[0].delta.content or "", end="")
-```
-
-| model | what it does |
-|---|---|
-| `demo/echo` | repeats what you said |
-| `demo/counter` | counts, so that a lost token shows |
-| `demo/stall` | falls silent in the middle |
-
-Name a provider's key in the configuration, and its models appear beside this one.
-"""
-
-
-_ABOUT_FAULTS = "Here I begin, as any model would, and then something happens that you can watch from every client."
 
 #: All model names, the default first.
 MODELS = (
     "demo",
     "demo/echo",
     "demo/counter",
+    "demo/tools",
+    "demo/reasoning",
     "demo/slow-start",
     "demo/stall",
     "demo/truncate",
     "demo/error-midstream",
     "demo/rate-limit",
 )
-_FAULTS = frozenset({"demo/stall", "demo/truncate", "demo/error-midstream"})
 
 
 class Demo:
@@ -116,7 +81,7 @@ class Demo:
 
     def prepare(self, call: Call) -> Call:
         """It speaks OpenAI chat. See the port."""
-        return prepared(call, (dialect.CHAT,))
+        return prepared(call, (dialect.CHAT,), Manner(max_tokens_field="max_tokens"))
 
     async def open(self, call: Call) -> Answer:
         """Answer at once. Raises UpstreamRefused as a provider would: bad parameters, and ``demo/rate-limit``."""
@@ -150,14 +115,17 @@ class DemoAnswer:
         self._stream = call.stream
         self._wants_usage = _wants_usage(body)
         self._choices = range(_count(body, "n", most=MAX_CHOICES) or 1)
-        self._limit = _count(body, "max_completion_tokens") or _count(body, "max_tokens") or COUNT_MOST
-        self._input = sum(_tokens_in(text) for text in _texts(body, None))
-        self._tokens = _tokens(_cut(_text(call.model, body), _stops(body)))
+        limit = _count(body, "max_completion_tokens") or _count(body, "max_tokens")
+        self._limit = limit or COUNT_MOST
+        self._input = tokens_in(body)
+        self._pieces = pieces(call.model, body, limit, _stops(body))
         self._common = {"id": id, "created": int(clock.time()), "model": call.model}
         self._clock = clock
         self._rate = rate
         self._start = clock.monotonic() + (SLOW_START if call.model == "demo/slow-start" else 0.0)
         self._sent = 0
+        self._thought = 0
+        self._calls = 0
         self._begun = False
         self._closed = False
         self._sleeper: asyncio.Future[None] | None = None
@@ -166,10 +134,10 @@ class DemoAnswer:
         """The tokens that are due by now, after a wait for the next one. See the port."""
         if not self._stream:
             return await self._read_whole()
-        tokens = await self._next()
+        coming = await self._next()
         records = [] if self._begun else [self._chunk({"role": "assistant", "content": ""})]
         self._begun = True
-        records += [self._chunk({"content": token}, choice) for token in tokens for choice in self._choices]
+        records += [self._chunk(self._delta(piece), choice) for piece in coming for choice in self._choices]
         return records + self._ending() if self.finish_reason else records
 
     def close(self) -> None:
@@ -179,29 +147,31 @@ class DemoAnswer:
 
     async def _read_whole(self) -> Sequence[Record]:
         """The whole body as one record, at the time at which its last token is due."""
-        tokens: list[str] = []
+        said: list[Piece] = []
         while not self.finish_reason:
-            tokens += await self._next()
-        message = {"role": "assistant", "content": "".join(tokens)}
+            said += await self._next()
+        message = self._message(said)
         choices = [{"index": i, "message": message, "finish_reason": self.finish_reason} for i in self._choices]
         self._end()
         return [self._record("chat.completion", choices=choices, usage=self._usage_body())]
 
-    async def _next(self) -> list[str]:
+    async def _next(self) -> list[Piece]:
         """The next tokens; sets ``finish_reason`` where these are the last."""
         most = min(BATCH, self._limit - self._sent)
-        if self.model in _FAULTS:
+        if self.model in FAULTS:
             most = min(most, TOKENS_BEFORE_FAULT - self._sent)
             if most <= 0:
                 await self._fail()
         count = min(most, await self._due())
-        tokens = list(itertools.islice(self._tokens, count))
-        self._sent += len(tokens)
-        if len(tokens) < count:
-            self.finish_reason = "stop"
+        coming = list(itertools.islice(self._pieces, count))
+        self._sent += len(coming)
+        self._thought += sum(piece.kind == "reasoning_content" for piece in coming)
+        self._calls += sum(bool(piece.name) for piece in coming)
+        if len(coming) < count or (self._sent == self._limit and next(self._pieces, None) is None):
+            self.finish_reason = "tool_calls" if self._calls else "stop"
         elif self._sent == self._limit:
-            self.finish_reason = "stop" if next(self._tokens, None) is None else "length"
-        return tokens
+            self.finish_reason = "length"
+        return coming
 
     async def _due(self) -> int:
         """How many tokens are due, at least one: where none is, after a wait."""
@@ -249,59 +219,45 @@ class DemoAnswer:
         return records
 
     def _end(self) -> None:
-        self.usage = Usage(input=self._input, output=self._sent * len(self._choices))
+        several = len(self._choices)
+        self.usage = Usage(input=self._input, output=self._sent * several, reasoning=self._thought * several)
         self.ended = True
 
-    def _usage_body(self) -> dict[str, int]:
-        output = self._sent * len(self._choices)
-        return {"prompt_tokens": self._input, "completion_tokens": output, "total_tokens": self._input + output}
+    def _usage_body(self) -> dict[str, Any]:
+        return usage_object(self.usage) if self.usage else {}
 
-    def _chunk(self, delta: Mapping[str, str], choice: int = 0, finish_reason: str | None = None) -> Record:
+    def _delta(self, piece: Piece) -> dict[str, Any]:
+        if piece.kind != "arguments":
+            return {piece.kind: piece.text}
+        if not piece.name:
+            return {"tool_calls": [{"index": piece.call, "function": {"arguments": piece.text}}]}
+        return {"tool_calls": [{"index": piece.call, **self._call(piece.call, piece.name, piece.text)}]}
+
+    def _message(self, said: Sequence[Piece]) -> dict[str, Any]:
+        """The whole message that pieces are of."""
+        texts: dict[str, str] = {}
+        calls: list[dict[str, Any]] = []
+        for piece in said:
+            if piece.name:
+                calls.append(self._call(piece.call, piece.name, piece.text))
+            elif piece.kind == "arguments":
+                calls[-1]["function"]["arguments"] += piece.text
+            else:
+                texts[piece.kind] = texts.get(piece.kind, "") + piece.text
+        content = {"content": None, "tool_calls": calls} if calls else {"content": ""}
+        return {"role": "assistant", **content, **texts}
+
+    def _call(self, number: int, name: str, arguments: str) -> dict[str, Any]:
+        id = f"{str(self._common['id']).replace('chatcmpl-', 'call_')}_{number}"
+        return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+    def _chunk(self, delta: Mapping[str, Any], choice: int = 0, finish_reason: str | None = None) -> Record:
         more = {"usage": None} if self._wants_usage else {}
         choices = [{"index": choice, "delta": delta, "finish_reason": finish_reason}]
         return self._record("chat.completion.chunk", choices=choices, **more)
 
     def _record(self, kind: str, **fields: object) -> Record:
         return Record("", msgspec.json.encode({**self._common, "object": kind, **fields}))
-
-
-def _text(model: str, body: Mapping[str, Any]) -> str:
-    """What a model answers to a request."""
-    said = next(_texts(body, "user"), "")
-    if model == "demo/echo":
-        return said
-    if model == "demo/counter":
-        count = _count(body, "max_completion_tokens") or _count(body, "max_tokens")
-        # One more than was asked for, so that the limit is what ends it.
-        return " ".join(map(str, range(1, (min(count + 1, COUNT_MOST) if count else COUNT) + 1)))
-    if model in _FAULTS:
-        return _ABOUT_FAULTS
-    quote = " ".join(said.split())
-    return _PROSE.format(quote=quote if len(quote) <= QUOTED else quote[: QUOTED - 1] + "…")
-
-
-def _cut(text: str, stops: Sequence[str]) -> str:
-    """The text up to the first of the stop sequences."""
-    return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
-
-
-def _tokens(text: str) -> Iterator[str]:
-    return (match.group() for match in _TOKEN.finditer(text))
-
-
-def _tokens_in(text: str) -> int:
-    return sum(1 for _ in _TOKEN.finditer(text))
-
-
-def _texts(body: Mapping[str, Any], role: str | None) -> Iterator[str]:
-    """The text of each message (of one role), the last message first. What is not of the expected shape is left out."""
-    messages = body.get("messages")
-    for message in reversed(messages if isinstance(messages, list) else []):
-        if not isinstance(message, dict) or role not in (None, message.get("role")):
-            continue
-        content = message.get("content")
-        parts = content if isinstance(content, list) else [{"text": content}]
-        yield "".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
 def _stops(body: Mapping[str, Any]) -> Sequence[str]:
