@@ -13,8 +13,10 @@ from starlette.types import Scope
 
 from headrace.errors import HeadraceError, UpstreamError
 from headrace.model.outcome import Outcome, State
+from headrace.wire import openai_errors
+from headrace.wire.endings import ending
 from headrace.wire.json_object import encode
-from headrace.wire.openai_errors import body_of_error, body_of_outcome
+from headrace.wire.messages import errors as messages_errors
 from headrace.wire.plain import error_object
 
 #: The status of an outcome that has none of its own. The client asked for an answer, and what is there is none.
@@ -27,6 +29,8 @@ class Family(NamedTuple):
     of_error: Callable[[HeadraceError], bytes]
     of_outcome: Callable[[Outcome], bytes]
     media_type: str = "application/json"
+    #: Whether the code stands in a header, because the body has no place for it.
+    bare: bool = False
 
 
 def of_outcome(outcome: Outcome, family: Family, *, headers: Mapping[str, str] | None = None) -> Response:
@@ -35,7 +39,11 @@ def of_outcome(outcome: Outcome, family: Family, *, headers: Mapping[str, str] |
         family.of_outcome(outcome),
         outcome.status or _STATUS[outcome.state],
         media_type=family.media_type,
-        headers={**(headers or {}), **_retrying(outcome.retryable, outcome.retry_after)},
+        headers={
+            **(headers or {}),
+            **_retrying(outcome.retryable, outcome.retry_after),
+            **_code(family, ending(outcome).code),
+        },
     )
 
 
@@ -55,16 +63,26 @@ def render(scope: Scope, error: HeadraceError) -> tuple[int, dict[str, str], byt
     """Status, headers and body of an error, in the words of whoever asks."""
     family = family_of(scope)
     retry_after = error.retry_after if isinstance(error, UpstreamError) else None
-    headers = {"content-type": family.media_type, **_retrying(error.retryable, retry_after)}
+    headers = {
+        "content-type": family.media_type,
+        **_retrying(error.retryable, retry_after),
+        **_code(family, error.code),
+    }
     if error.status == 401:
         headers["www-authenticate"] = 'Bearer realm="headrace"'
     return error.status, headers, family.of_error(error)
 
 
 def family_of(scope: Scope) -> Family:
-    """The family of a request's client, by its path."""
+    """The family of a request's client: by its path, and by a header that one alone sends where all ask alike."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return SIMPLE if _is_simple(path) else OPENAI
+    if _is_simple(path):
+        return SIMPLE
+    below = f"{path}/"
+    for prefix, family in _BY_PREFIX:
+        if below.startswith(prefix):
+            return family
+    return MESSAGES if any(name == b"anthropic-version" for name, _ in scope.get("headers", ())) else OPENAI
 
 
 def _simple_error(error: HeadraceError) -> bytes:
@@ -76,6 +94,14 @@ def _simple_outcome(outcome: Outcome) -> bytes:
     return encode({"error": error_object(outcome)})
 
 
+def _bare_error(error: HeadraceError) -> bytes:
+    return error.message.encode()
+
+
+def _bare_outcome(outcome: Outcome) -> bytes:
+    return ending(outcome).message.encode()
+
+
 def _is_simple(path: str) -> bool:
     return path in _SIMPLE_PATHS or (path.startswith("/chat/") and not path.startswith("/chat/completions"))
 
@@ -83,8 +109,24 @@ def _is_simple(path: str) -> bool:
 #: Paths whose clients expect the errors of the simple faces.
 _SIMPLE_PATHS = frozenset({"/chat", "/infer", "/v1/chat/stream"})
 
-OPENAI = Family(body_of_error, body_of_outcome)
+OPENAI = Family(openai_errors.body_of_error, openai_errors.body_of_outcome)
+MESSAGES = Family(messages_errors.body_of_error, messages_errors.body_of_outcome)
 SIMPLE = Family(_simple_error, _simple_outcome)
+#: The AI SDK's chat shows its user the body as it is.
+UI = Family(_bare_error, _bare_outcome, media_type="text/plain; charset=utf-8", bare=True)
+
+#: Where paths begin whose clients are known by that alone.
+_BY_PREFIX = (
+    ("/v1/messages/", MESSAGES),
+    ("/v1/chat/", OPENAI),
+    ("/chat/completions/", OPENAI),
+    ("/v1/responses/", OPENAI),
+    ("/api/chat/", UI),
+)
+
+
+def _code(family: Family, code: str) -> dict[str, str]:
+    return {"headrace-error": code} if family.bare else {}
 
 
 def _retrying(retryable: bool, retry_after: float | None) -> dict[str, str]:
