@@ -67,7 +67,7 @@ def _source_tokens(source: Mapping[str, Any]) -> int:
     """An image, or a document, which may be text."""
     if source.get("type") == "text" and isinstance(source.get("data"), str):
         return tokens(source["data"])
-    return _block_tokens(source["content"]) if source.get("type") == "content" else _MEDIUM
+    return _block_tokens(source.get("content")) if source.get("type") == "content" else _MEDIUM
 
 
 def _json_tokens(value: object) -> int:
