@@ -9,6 +9,7 @@
     │   ├── Forbidden                   cross-site, or a right that the key lacks
     │   ├── NotFound                    unknown, or somebody else's
     │   │   └── ModelNotFound           no upstream has this model
+    │   ├── PreviousNotFound            a request goes on from an answer that is not there
     │   ├── StreamOpen                  asked for the whole of what is still growing
     │   ├── StreamGone                  was here, is deleted or expired
     │   ├── OffsetAhead                 a cursor beyond what is kept
@@ -104,6 +105,12 @@ class ModelNotFound(NotFound):
     """There is no such model."""
 
     code = "model_not_found"
+
+
+class PreviousNotFound(RequestError):
+    """The previous response is not there, or its request was not kept."""
+
+    code = "previous_response_not_found"
 
 
 class StreamOpen(RequestError):
