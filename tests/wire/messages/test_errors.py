@@ -76,9 +76,7 @@ def test_our_errors_have_the_dialects_shape():
             {"type": "overloaded_error", "message": "busy", "code": "upstream_refused"},
         ),
         (
-            ErrorDetail(
-                message="too long", type="insufficient_quota", code="context_length_exceeded", param="messages"
-            ),
+            ErrorDetail(message="no", type="insufficient_quota", code="context_length_exceeded", param="messages"),
             {"type": "rate_limit_error", "message": "no", "code": "context_length_exceeded", "param": "messages"},
         ),
         (

@@ -42,7 +42,12 @@ def usage_of(value: object) -> Usage | None:
         return None
     cached = tokens(value.get("cache_read_input_tokens")) or 0
     written = tokens(value.get("cache_creation_input_tokens")) or 0
-    return Usage(input=fresh + cached + written, output=made, cached=cached, reasoning=detail(value.get("output_tokens_details"), "thinking_tokens"))
+    return Usage(
+        input=fresh + cached + written,
+        output=made,
+        cached=cached,
+        reasoning=detail(value.get("output_tokens_details"), "thinking_tokens"),
+    )
 
 
 def usage_object(usage: Usage | None, input_tokens: int = 0) -> dict[str, Any]:
