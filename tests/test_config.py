@@ -3,14 +3,16 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
 from headrace.config import Settings, environment, load, warnings
-from headrace.config.values import Key, Upstream
+from headrace.config.values import Key, ProfileName, Upstream
 from headrace.errors import ConfigError
 from headrace.model.leave import KEEP, LeavePolicy
+from headrace.upstreams.profile import PROFILES
 
 ROOT = Path(__file__).parents[1]
 STRONG = "hr_0123456789abcdef"
@@ -153,6 +155,7 @@ def test_settings_show_no_secret(tmp_path):
         "AZURE_OPENAI_API_KEY": "CANARY-azure",
         "AZURE_OPENAI_ENDPOINT": "https://x.openai.azure.com",
         "ANTHROPIC_API_KEY": "CANARY-anthropic",
+        "ANTHROPIC_AUTH_TOKEN": "CANARY-anthropic-token",
         "HEADRACE_TICKETS__SECRET": "CANARY-ticket-secret",
     }
     found = settings(tmp_path, env=env)
@@ -200,11 +203,44 @@ def test_an_azure_key_and_an_endpoint_are_an_upstream(tmp_path, name):
     assert settings(tmp_path, 'default_model = "demo"', env).default_model == "demo"
 
 
-def test_an_anthropic_key_is_kept_but_not_used_yet(tmp_path):
-    """It is there, and is not among the upstreams in use."""
-    found = settings(tmp_path, env={"ANTHROPIC_API_KEY": "k"})
-    assert found.upstreams["anthropic"].api_key.get_secret_value() == "k"
-    assert list(found.active) == ["demo"]
+@pytest.mark.parametrize("field", ["api_key", "auth_token"])
+def test_an_anthropic_key_or_token_alone_is_an_upstream(tmp_path, field):
+    """In the environment or in ``.env``, with an address where there is one."""
+    name = f"ANTHROPIC_{field.upper()}"
+    found = settings(tmp_path, env={name: "k"})
+    assert list(found.active) == ["anthropic", "demo"]
+    assert getattr(found.upstreams["anthropic"], field).get_secret_value() == "k"
+    found = settings(tmp_path, dotenv=f"{name}=k\nANTHROPIC_BASE_URL=https://x/\n").upstreams["anthropic"]
+    assert (found.kind, found.base_url) == ("anthropic", "https://x")
+
+
+def test_an_address_alone_is_no_upstream(tmp_path):
+    """Without a credential nothing is sent to it."""
+    env = {"ANTHROPIC_BASE_URL": "https://x", "OPENAI_BASE_URL": "https://y"}
+    assert list(settings(tmp_path, env=env).active) == ["demo"]
+
+
+def test_the_ambient_key_never_joins_a_token_of_ones_own(tmp_path):
+    """An upstream with a token of its own takes nothing from ``ANTHROPIC_*``."""
+    toml = '[upstreams.anthropic]\nkind = "anthropic"\nauth_token = "own"\n'
+    env = {"ANTHROPIC_API_KEY": "ambient", "ANTHROPIC_BASE_URL": "https://elsewhere"}
+    found = settings(tmp_path, toml, env).upstreams["anthropic"]
+    assert (found.api_key.get_secret_value(), found.base_url) == ("", "")
+
+
+def test_the_apis_of_an_upstream_are_a_list_or_a_text(tmp_path):
+    """As a variable they have commas."""
+    assert settings(tmp_path, '[upstreams.x]\napi_key = "k"\napis = ["responses", "chat"]\n').upstreams["x"].apis == (
+        "responses",
+        "chat",
+    )
+    env = {"OPENAI_API_KEY": "k", "HEADRACE_UPSTREAMS__OPENAI__APIS": "chat"}
+    assert settings(tmp_path, env=env).upstreams["openai"].apis == ("chat",)
+
+
+def test_every_profile_can_be_configured_by_its_name():
+    """The names in the settings are those that there are."""
+    assert set(get_args(ProfileName)) == {"", *PROFILES}
 
 
 @pytest.mark.parametrize(
@@ -287,7 +323,27 @@ MESSAGES = [
     (
         "[upstreams.x]\nkind = 'anthropic'",
         "[upstreams.x] kind",
-        "upstreams of kind 'anthropic' are not in this version yet; set enabled = false",
+        "an upstream of kind 'anthropic' needs api_key, or base_url where no key is needed",
+    ),
+    (
+        "[upstreams.x]\nkind = 'openai'\nauth_token = 'x'",
+        "[upstreams.x] kind",
+        "an upstream of kind 'openai' needs api_key, or base_url where no key is needed",
+    ),
+    (
+        "[upstreams.x]\nkind = 'anthropic'\napi_key = 'x'\napi_version = 'newest'",
+        "[upstreams.x] api_version",
+        "expected a date such as 2023-06-01",
+    ),
+    (
+        "[upstreams.x]\napi_key = 'x'\napis = ['chat', 'rest']",
+        "[upstreams.x] apis",
+        "expected 'chat' or 'responses', found 'rest'",
+    ),
+    (
+        "[upstreams.x]\napi_key = 'x'\nmax_tokens = 0",
+        "[upstreams.x] max_tokens",
+        "expected greater than or equal to 1, found 0",
     ),
     ("[models]\na = 'nix/b'", "[models] a", "no upstream has 'nix/b'; upstreams are demo"),
     ("[models]\na = []", "[models] a", "expected at least one model for 'a'"),
@@ -355,6 +411,7 @@ def test_every_problem_is_told_at_once(tmp_path):
     [
         "[upstreams.x]\napi_keey = 'CANARY-1'",
         "[upstreams.x]\napi_key = ['CANARY-1']",
+        "[upstreams.x]\nauth_token = ['CANARY-1']",
         "[upstreams.x]\napi_key = 8675309",
         "[upstreams.x]\nbase_url = 'CANARY-1'",
         "[upstreams.x]\nbase_url = 'https://me:CANARY-1@host'",
@@ -450,8 +507,8 @@ def test_the_example_holds_every_field_of_upstreams_and_keys():
     """Under a name that stands for any."""
     text, tables = _example()
     missing = set(Upstream.model_fields) - set(tables["upstreams"]["NAME"])
-    assert missing == {"ca_file"}
-    assert all(f"{name} = " in text for name in ("ca_file", "secret", "on_leave"))
+    assert missing == {"ca_file", "include_usage", "done_marker"}
+    assert all(f"{name} = " in text for name in (*missing, "secret", "on_leave"))
     assert Upstream.model_validate(tables["upstreams"]["NAME"]) == Upstream()
 
 

@@ -1,6 +1,7 @@
 """The parts of the house, made from the settings: store, upstreams, records, registry, upkeep."""
 
 import ssl
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -14,21 +15,20 @@ from headrace.core.routing import Forwarding, Upstream
 from headrace.faces.auth import Authenticator
 from headrace.faces.service import Manners, Service
 from headrace.faces.tickets import Tickets, secret_in
+from headrace.model.dialect import CHAT, RESPONSES
 from headrace.records.database import Database
 from headrace.records.recorder import Recorder
 from headrace.stores.memory import MemoryLog
 from headrace.stores.sqlite import SqliteLog
 from headrace.upkeep import Upkeep
+from headrace.upstreams.anthropic import ANTHROPIC_URL, Anthropic
 from headrace.upstreams.azure import Azure
 from headrace.upstreams.demo import Demo
 from headrace.upstreams.http import Http
-from headrace.upstreams.openai import OpenAI
+from headrace.upstreams.lookout import Lookout
+from headrace.upstreams.openai import OPENAI_URL, OpenAI
+from headrace.upstreams.profile import PROFILES, Profile, profile_of
 from headrace.upstreams.routes import Table
-
-#: The kinds of upstreams that there are so far.
-KINDS = frozenset({"openai", "azure", "demo"})
-
-OPENAI_URL = "https://api.openai.com/v1"
 
 
 class Parts:
@@ -55,7 +55,7 @@ class Parts:
     async def _open(self) -> Service:
         settings, clock = self._settings, self._clock
         log = await self._open_log()
-        upstreams = [self._upstream(name, given) for name, given in settings.active.items() if given.kind in KINDS]
+        upstreams = [self._upstream(name, given) for name, given in settings.active.items()]
         for upstream in upstreams:
             self._stack.push_async_callback(upstream.close)
         azure = next((given for given in settings.active.values() if given.kind == "azure"), None)
@@ -65,6 +65,9 @@ class Parts:
             default=settings.default_model,
             azure_model=azure.models[0] if azure and azure.models else "",
         )
+        lookout = Lookout(routes.open, clock)
+        lookout.start()
+        self._stack.push_async_callback(lookout.close)
         tickets = Tickets(self._ticket_secret(), clock, lifetime=settings.tickets.lifetime)
         recorder = Recorder(log, Database(settings.store.folder), clock)
         self._stack.push_async_callback(recorder.close)
@@ -109,30 +112,9 @@ class Parts:
     def _upstream(self, name: str, given: UpstreamSettings) -> Upstream:
         if given.kind == "demo":
             return Demo(clock=self._clock, name=name)
-        key = given.api_key.get_secret_value()
         trusted = ssl.create_default_context(cafile=given.ca_file) if given.ca_file else None
         http = Http(ssl_context=trusted, connect=self._settings.deadlines.connect)
-        if given.kind == "azure":
-            return Azure(
-                name=name,
-                endpoint=given.base_url,
-                api_key=key,
-                models=given.models,
-                api_version=given.api_version,
-                http=http,
-                clock=self._clock,
-            )
-        return OpenAI(
-            name=name,
-            base_url=given.base_url or OPENAI_URL,
-            api_key=key,
-            organization=given.organization,
-            project=given.project,
-            models=given.models,
-            usage_option=given.include_usage,
-            http=http,
-            clock=self._clock,
-        )
+        return _PROVIDERS[given.kind](name, given, http, self._clock)
 
     def _ticket_secret(self) -> bytes:
         configured = self._settings.tickets.secret.get_secret_value()
@@ -153,3 +135,64 @@ def _limits(settings: Settings) -> Limits:
         open_streams_per_owner=given.open_streams_per_owner,
         readers_per_stream=given.readers_per_stream,
     )
+
+
+def _openai(name: str, given: UpstreamSettings, http: Http, clock: Clock) -> Upstream:
+    url = given.base_url or OPENAI_URL
+    return OpenAI(
+        name=name,
+        base_url=url,
+        api_key=given.api_key.get_secret_value(),
+        organization=given.organization,
+        project=given.project,
+        models=given.models,
+        profile=_profile(given, PROFILES[given.profile] if given.profile else profile_of(url)),
+        http=http,
+        clock=clock,
+    )
+
+
+def _azure(name: str, given: UpstreamSettings, http: Http, clock: Clock) -> Upstream:
+    return Azure(
+        name=name,
+        endpoint=given.base_url,
+        api_key=given.api_key.get_secret_value(),
+        models=given.models,
+        api_version=given.api_version,
+        profile=_profile(given, PROFILES[given.profile or "azure"]),
+        http=http,
+        clock=clock,
+    )
+
+
+def _anthropic(name: str, given: UpstreamSettings, http: Http, clock: Clock) -> Upstream:
+    return Anthropic(
+        name=name,
+        base_url=given.base_url or ANTHROPIC_URL,
+        api_key=given.api_key.get_secret_value(),
+        auth_token=given.auth_token.get_secret_value(),
+        api_version=given.api_version,
+        max_tokens=given.max_tokens,
+        models=given.models,
+        http=http,
+        clock=clock,
+    )
+
+
+_PROVIDERS: Mapping[str, Callable[[str, UpstreamSettings, Http, Clock], Upstream]] = {
+    "openai": _openai,
+    "azure": _azure,
+    "anthropic": _anthropic,
+}
+_APIS = {"chat": CHAT, "responses": RESPONSES}
+
+
+def _profile(given: UpstreamSettings, profile: Profile) -> Profile:
+    """A profile with what the configuration says otherwise."""
+    if given.apis:
+        profile = profile._replace(apis=tuple(_APIS[api] for api in given.apis))
+    if given.include_usage is not None:
+        profile = profile._replace(usage_option=given.include_usage)
+    if given.done_marker is not None:
+        profile = profile._replace(done_marker=given.done_marker)
+    return profile

@@ -3,22 +3,61 @@
 import json
 from typing import Any, Self
 
-from headrace.core.routing import Answer, Call
-from headrace.errors import (
-    HeadraceError,
-)
+from headrace.core.routing import Answer, Call, Upstream
+from headrace.errors import HeadraceError
+from headrace.model import events
+from headrace.model.dialect import CHAT, MESSAGES, RESPONSES
 from headrace.model.record import Record
-from headrace.testing.scripted_upstream import (
-    ScriptedUpstream,
-)
+from headrace.testing.scripted_upstream import ScriptedUpstream
+from headrace.upstreams.anthropic import Anthropic
 from headrace.upstreams.openai import OpenAI
+from headrace.upstreams.profile import COMPATIBLE
+from headrace.wire.formats import decoder
 
 KEY = "sk-canary-0123456789"
 
+_TURNS = [{"role": "user", "content": "Hi"}]
+_BODIES: dict[str, dict[str, Any]] = {
+    CHAT: {"messages": _TURNS},
+    RESPONSES: {"input": "Hi"},
+    MESSAGES: {"messages": _TURNS, "max_tokens": 100},
+}
 
-def ask(*, stream: bool = True, headers: dict[str, str] | None = None, **fields: Any) -> Call:
-    body = {"model": "alias", "messages": [{"role": "user", "content": "Hi"}], "stream": stream, **fields}
-    return Call(dialect="openai.chat", body=body, model="real", stream=stream, headers=headers or {})
+
+def ask(
+    dialect: str = CHAT, *, stream: bool = True, headers: dict[str, str] | None = None, query: str = "", **fields: Any
+) -> Call:
+    body = {"model": "alias", **_BODIES[dialect], "stream": stream, **fields}
+    return Call(dialect=dialect, body=body, model="real", stream=stream, headers=headers or {}, query=query)
+
+
+class Opened:
+    """An upstream of a test, which closes at its end the answers that were left open."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+        self.answers: list[Answer] = []
+
+    async def open(self, call: Call) -> Answer:
+        """The answer to a call, prepared as the registry would."""
+        self.answers.append(await self.upstream.open(self.upstream.prepare(call)))
+        return self.answers[-1]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for one in self.answers:
+            one.close()
+        await self.upstream.close()
+
+
+def speaking(dialect: str, server: ScriptedUpstream, **options: Any) -> Opened:
+    """An upstream that speaks a dialect with a scripted server."""
+    if dialect == MESSAGES:
+        return Opened(Anthropic(base_url=server.url, api_key=KEY, **options))
+    profile = COMPATIBLE._replace(apis=(dialect,))
+    return Opened(OpenAI(base_url=f"{server.url}/v1", api_key=KEY, **{"profile": profile, **options}))
 
 
 class Client(OpenAI):
@@ -55,3 +94,14 @@ async def drain(one: Answer) -> tuple[list[Record], HeadraceError | None]:
 def text_of(records: list[Record]) -> str:
     chunks = [json.loads(record.data) for record in records]
     return "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk.get("choices", ()))
+
+
+def events_of(format: str, records: list[Record]) -> list[events.Event]:
+    """What records say, as any face reads them."""
+    reading = decoder(format)
+    return [event for record in records for event in reading.decode(record)]
+
+
+def told(format: str, records: list[Record]) -> str:
+    """The text of an answer in any format."""
+    return "".join(event.text for event in events_of(format, records) if isinstance(event, events.Text))

@@ -34,6 +34,7 @@ from headrace.testing.scripted_upstream import (
     whole,
 )
 from headrace.upstreams.openai import OpenAI
+from headrace.upstreams.profile import COMPATIBLE
 
 
 async def test_keep_alives_read_as_nothing():
@@ -100,7 +101,10 @@ async def test_usage_is_always_asked_for(wanted: bool | None, records: int):
 
 
 async def test_a_server_without_the_usage_option_is_not_asked():
-    async with ScriptedUpstream([answer("One")]) as server, Client(server, usage_option=False) as upstream:
+    async with (
+        ScriptedUpstream([answer("One")]) as server,
+        Client(server, profile=COMPATIBLE._replace(usage_option=False)) as upstream,
+    ):
         await drain(await upstream.open(ask()))
     assert "stream_options" not in server.requests[0].body.decode()
 
@@ -108,7 +112,7 @@ async def test_a_server_without_the_usage_option_is_not_asked():
 async def test_a_server_without_an_end_marker_may_be_configured():
     script: Script = [head(), sse("One", finish_reason="stop"), Fin()]
     async with ScriptedUpstream(script) as server:
-        async with Client(server, done_marker=False) as upstream:
+        async with Client(server, profile=COMPATIBLE._replace(done_marker=False)) as upstream:
             one = await upstream.open(ask())
             assert (await drain(one))[1] is None
             assert one.ended

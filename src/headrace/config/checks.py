@@ -1,11 +1,14 @@
 """Settings that are each valid and together are not."""
 
+import re
 import secrets
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from headrace.config.sources import PREFIX, Layers, Problem
-from headrace.config.values import STRONG_KEY, Settings, is_loopback
+from headrace.config.values import STRONG_KEY, Settings, Upstream, is_loopback
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def contradictions(settings: Settings, layers: Layers) -> Iterator[Problem]:
@@ -55,19 +58,26 @@ def _server(settings: Settings, layers: Layers) -> Iterator[Problem]:
 def _upstreams(settings: Settings, layers: Layers) -> Iterator[Problem]:
     for name, upstream in settings.active.items():
         place = layers.place(("upstreams", name))
-        if upstream.kind == "anthropic":
-            yield Problem(place, "upstreams of kind 'anthropic' are not in this version yet; set enabled = false")
         if upstream.kind == "azure":
             for field in ("base_url", "api_key"):
                 value = getattr(upstream, field)
                 if not (value if isinstance(value, str) else value.get_secret_value()):
                     yield Problem(place, f"an upstream of kind 'azure' needs {field}")
-        if upstream.kind == "openai" and not upstream.base_url and not upstream.api_key.get_secret_value():
-            yield Problem(place, "an upstream of kind 'openai' needs api_key, or base_url where no key is needed")
+        if upstream.kind in ("openai", "anthropic") and not _is_reachable(upstream):
+            text = f"an upstream of kind {upstream.kind!r} needs api_key, or base_url where no key is needed"
+            yield Problem(place, text)
+        if upstream.kind == "anthropic" and not _DATE.fullmatch(upstream.api_version or "2023-06-01"):
+            yield Problem(layers.place(("upstreams", name, "api_version")), "expected a date such as 2023-06-01")
         if upstream.ca_file is not None and not upstream.ca_file.is_file():
             yield Problem(layers.place(("upstreams", name, "ca_file")), "there is no such file")
         if _is_self(upstream.base_url, settings):
             yield Problem(layers.place(("upstreams", name, "base_url")), "is this server itself")
+
+
+def _is_reachable(upstream: Upstream) -> bool:
+    """Whether there is an address of its own, or a credential for its maker's."""
+    token = upstream.kind == "anthropic" and upstream.auth_token.get_secret_value()
+    return bool(upstream.base_url or upstream.api_key.get_secret_value() or token)
 
 
 def _is_self(url: str, settings: Settings) -> bool:

@@ -32,9 +32,11 @@ from headrace.config.values import Settings
 from headrace.errors import ConfigError
 
 #: Fields whose value is never shown; nor is that of a key that is not known, which may be one of these misspelt.
-_SECRET = frozenset({"api_key", "secret", "keys", "base_url"})
+_SECRET = frozenset({"api_key", "auth_token", "secret", "keys", "base_url"})
 _LOOKS_SECRET = re.compile(r"(?i)(sk|pk|rk|hr|key|bearer|token)[-_ ].*|(?=.*\d)[^\s/.:\\]{20,}")
 _SHOWN = 60
+#: What of an upstream belongs together: an address and the credentials for it.
+_OWN = frozenset({"base_url", "api_key", "auth_token"})
 
 
 def load(
@@ -124,7 +126,7 @@ def _taken(tree: Mapping[str, Any]) -> set[str]:
     return {
         name
         for name, table in tables
-        if not isinstance(table, dict) or "base_url" in table or "api_key" in table or table.get("kind", name) != name
+        if not isinstance(table, dict) or _OWN.intersection(table) or table.get("kind", name) != name
     }
 
 

@@ -156,11 +156,7 @@ def from_providers(variables: Variables) -> Iterator[Entry]:
     Raises Unreadable where a key is there without its endpoint.
     """
     yield from _openai(variables)
-    if variables.get("ANTHROPIC_API_KEY"):  # kept until there is an upstream for it
-        place = variables.place("ANTHROPIC_API_KEY")
-        yield Entry(("upstreams", "anthropic", "kind"), "anthropic", place)
-        yield Entry(("upstreams", "anthropic", "enabled"), False, place)
-        yield Entry(("upstreams", "anthropic", "api_key"), variables.get("ANTHROPIC_API_KEY"), place)
+    yield from _anthropic(variables)
     yield from _azure(variables)
 
 
@@ -179,6 +175,15 @@ def _openai(variables: Variables) -> Iterator[Entry]:
             "project": "OPENAI_PROJECT_ID",
         },
     )
+
+
+def _anthropic(variables: Variables) -> Iterator[Entry]:
+    key = "ANTHROPIC_API_KEY" if variables.get("ANTHROPIC_API_KEY") else "ANTHROPIC_AUTH_TOKEN"
+    if not variables.get(key):
+        return
+    yield Entry(("upstreams", "anthropic", "kind"), "anthropic", variables.place(key))
+    fields = {"api_key": "ANTHROPIC_API_KEY", "auth_token": "ANTHROPIC_AUTH_TOKEN", "base_url": "ANTHROPIC_BASE_URL"}
+    yield from _named(variables, "anthropic", fields)
 
 
 def _azure(variables: Variables) -> Iterator[Entry]:

@@ -78,6 +78,21 @@ Size = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Policy = Annotated[LeavePolicy, BeforeValidator(_policy), PlainSerializer(str)]
+ProfileName = Literal[
+    "",
+    "openai",
+    "compatible",
+    "azure",
+    "deepseek",
+    "gemini",
+    "groq",
+    "llama.cpp",
+    "lmstudio",
+    "mistral",
+    "ollama",
+    "openrouter",
+    "vllm",
+]
 
 
 class Value(BaseModel):
@@ -209,23 +224,37 @@ class Upstream(Value):
     """A model provider."""
 
     kind: Literal["openai", "azure", "anthropic", "demo"] = "openai"
-    """`openai` is any server that speaks OpenAI's API; `azure` is Azure OpenAI; `demo` needs no network."""
+    """`openai` is any server that speaks OpenAI's API; `azure` is Azure OpenAI; `anthropic` is any server that speaks
+    Anthropic's; `demo` needs no network."""
     enabled: bool = True
     """Whether it is used at all."""
     base_url: str = ""
     """Where it is: `https://host/v1`; for `azure` the resource's endpoint, `https://NAME.openai.azure.com`."""
     api_key: SecretStr = SecretStr("")
     """Its key; better as a reference to the environment, `${NAME}`. Sent to this `base_url` only."""
+    auth_token: SecretStr = SecretStr("")
+    """For `anthropic`: a bearer token, where there is no key."""
     models: Texts = ()
     """The models it offers; where none are named, it is asked. For `azure`: the deployments."""
     api_version: str = ""
-    """For `azure`: its `api-version`."""
+    """For `azure`: its `api-version`. For `anthropic`: its `anthropic-version`; empty is `2023-06-01`."""
     organization: str = ""
     """For `openai`: the organization that is billed."""
     project: str = ""
     """For `openai`: the project that is billed."""
-    include_usage: bool = True
-    """Ask for the usage of streamed answers too; not every compatible server knows how (`stream_options`)."""
+    profile: ProfileName = ""
+    """For `openai`: what server it is, which says what is peculiar to it; empty: by its host, else `compatible`."""
+    apis: Annotated[tuple[Literal["chat", "responses"], ...], BeforeValidator(_texts)] = ()
+    """For `openai` and `azure`: what it speaks, `chat`, `responses` or both. Calls in another dialect are converted to
+    the first. Empty: by its profile, which is both for OpenAI itself and `chat` for all others."""
+    include_usage: bool | None = None
+    """For `openai` and `azure`: ask for the usage of streamed answers too. `false` for a server that refuses
+    `stream_options`, which then never reach it. Unset: by its profile."""
+    done_marker: bool | None = None
+    """For `openai` and `azure`: whether a stream of its chat API ends with `[DONE]`; without it, one that has finished
+    ends with its body. Unset: by its profile."""
+    max_tokens: Count = 8192
+    """For `anthropic`: how long a converted answer may get where the request does not say."""
     ca_file: Path | None = None
     """A certificate authority (PEM) to trust instead of the system's."""
 

@@ -7,9 +7,10 @@ A name is looked up in this order; the first that knows it wins:
 2. ``upstream/model``: one upstream by its name, with whatever model name follows;
 3. the models that an upstream was configured with, or has told when it was asked (:meth:`Table.models`);
 4. the demo's own names;
-5. the only real upstream that tells no models by configuration: it may know a name that it has not told (yet).
+5. a real upstream without configured models whose maker's names look like it (``claude-…`` is Anthropic's);
+6. the only real upstream, if it has no configured models: it may know a name that it has not told (yet).
 
-A name of the demo (``demo``, ``demo/…``) is never sent to a real upstream by rule 5.
+A name of the demo (``demo``, ``demo/…``) is never sent to a real upstream by the last two.
 """
 
 import re
@@ -38,6 +39,14 @@ class Knowing(Protocol):
         """The names configured, else those told last."""
 
 
+@runtime_checkable
+class Recognising(Protocol):
+    """An ability of upstreams: tell their maker's models by their names."""
+
+    def likely(self, model: str) -> bool:
+        """Whether a name looks like one of its maker's, told or not."""
+
+
 class Table:
     """:class:`~headrace.core.routing.Routes` over upstreams in the order of the configuration.
 
@@ -59,6 +68,8 @@ class Table:
             raise ConfigError("Two upstreams have the same name.")
         self._demo = next((upstream for upstream in upstreams if isinstance(upstream, Demo)), None)
         self._real = [upstream for upstream in upstreams if upstream is not self._demo]
+        #: Real upstreams that may have models that nobody has told of.
+        self.open = [upstream for upstream in self._real if _is_open(upstream)]
         self._aliases = {alias: self._targets_of(alias, names) for alias, names in (aliases or {}).items()}
         self._default = default or azure_model
         if self._default and self._find(self._default) is None:
@@ -119,9 +130,14 @@ class Table:
         for upstream in self._real:
             if model in _known(upstream):
                 return [Target(upstream, model)]
-        if len(self._real) == 1 and model and not _is_demo(model) and _is_open(self._real[0]):
-            return [Target(self._real[0], model)]
-        return None
+        return self._guessed(model) if model and not _is_demo(model) else None
+
+    def _guessed(self, model: str) -> Sequence[Target] | None:
+        """An upstream that may have a model which nobody has told of."""
+        for upstream in self.open:
+            if isinstance(upstream, Recognising) and upstream.likely(model):
+                return [Target(upstream, model)]
+        return [Target(upstream, model) for upstream in self.open] if len(self._real) == 1 else None
 
     def _targets_of(self, alias: str, names: Sequence[str]) -> Sequence[Target]:
         targets: list[Target] = []
