@@ -175,6 +175,14 @@ def test_an_answer_that_is_cut_short_is_incomplete(reason, word):
     assert (last["response"]["status"], last["response"]["output"][0]["status"]) == ("incomplete", "incomplete")
 
 
+@pytest.mark.parametrize(
+    ("said", "type"), [([Text(text="a")], "response.incomplete"), ([Refusal(text="no")], "response.completed")]
+)
+def test_a_refusal_without_words_is_no_normal_end(said, type):
+    """Where the provider stopped the answer and has no text that says so, a filter did."""
+    assert encode([STARTED, *said, Finished(reason="refusal")], outcome(reason="refusal"))[-1]["type"] == type
+
+
 DETAIL = ErrorDetail(message="too long", code="context_length_exceeded")
 
 

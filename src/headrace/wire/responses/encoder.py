@@ -27,6 +27,7 @@ class Encoder:
         self._call_ids: set[str] = set()
         self._number = 0
         self._reason = ""
+        self._refused = False
         self._usage: Usage | None = None
 
     def start(self) -> list[Record]:
@@ -36,6 +37,8 @@ class Encoder:
     def encode(self, event: Event) -> list[Record]:
         """The frames of one event."""
         match event:
+            case events.Text():
+                pass
             case events.Started():
                 envelope = self._envelope
                 envelope.id = envelope.id or event.id
@@ -46,7 +49,7 @@ class Encoder:
                 self._usage = event.usage
                 return []
             case events.Finished(choice=0):
-                self._reason = event.reason
+                self._reason = self._said(event.reason)
             case events.Extra(dialect=dialect.RESPONSES, payload=dict(payload)):
                 return self._extra(payload)
         return self._tell(self._blocks.take(event))
@@ -79,33 +82,40 @@ class Encoder:
         frames = self._begin() if steps else []
         for step in steps:
             match step:
-                case Opened():
-                    frames += self._opened(step)
                 case Added():
                     frames += self._added(step)
+                case Opened():
+                    frames += self._opened(step)
                 case Closed():
                     frames += self._closed(step)
         return frames
 
+    def _said(self, reason: str) -> str:
+        """Why an answer finished. A refusal without a word of it has none here, but is no normal end either."""
+        return "content_filter" if reason == "refusal" and not self._refused else reason
+
     def _opened(self, step: Opened) -> list[Record]:
-        self._names = names = items.Names(self._envelope.id, step, self._call_id(step))
+        self._refused = self._refused or step.kind is Kind.REFUSAL
+        self._names = names = items.Names(self._envelope.id, step, self._call_id(step), len(self._output))
         item = items.begun(step, names)
         return [self._frame("response.output_item.added", output_index=len(self._output), item=item)]
 
     def _added(self, step: Added) -> list[Record]:
-        place = self._place(step.kind)
-        name = items.EVENTS[step.kind]
+        names, kind = self._names, step.kind
+        if names is None:
+            return []
         frames = []
-        if step.kind is not Kind.CALL and self._names and not self._names.grown:
-            self._names.grown = True
-            frames = [self._frame(f"{items.PARTS[step.kind]}.added", **place, part=items.part(step.kind, ""))]
-        logprobs: dict[str, object] = {"logprobs": []} if step.kind is Kind.TEXT else {}
-        return [*frames, self._frame(f"{name}.delta", **place, delta=step.text, **logprobs)]
+        if kind in items.PARTS and not names.grown:
+            names.grown = True
+            frames = [self._frame(f"{items.PARTS[kind]}.added", **names.place, part=items.part(kind, ""))]
+        if kind is Kind.TEXT:
+            return [*frames, self._frame(items.TEXT_DELTA, **names.place, delta=step.text, logprobs=())]
+        return [*frames, self._frame(f"{items.EVENTS[kind]}.delta", **names.place, delta=step.text)]
 
     def _closed(self, step: Closed) -> list[Record]:
         if self._names is None:
             return []
-        place, frames = self._place(step.kind), []
+        place, frames = self._names.place, []
         if step.kind is Kind.CALL or self._names.grown:
             frames = [self._frame(f"{items.EVENTS[step.kind]}.done", **place, **items.whole(step))]
         if self._names.grown:
@@ -147,10 +157,6 @@ class Encoder:
             id = items.derived("call", self._envelope.id, step.number)
         self._call_ids.add(id)
         return id
-
-    def _place(self, kind: Kind) -> dict[str, Any]:
-        id = self._names.item if self._names else ""
-        return {"item_id": id, "output_index": len(self._output), **items.INDEX[kind]}
 
     def _frame(self, event: str, /, **fields: object) -> Record:
         number = self._number

@@ -116,7 +116,7 @@ class Intake:
         if not reason:
             self.error = _failure(value, response)
             return False
-        self.finish_reason = reason
+        self.finish_reason = name_of(reason)
         self.ended = True
         return True
 

@@ -14,14 +14,16 @@ EVENTS: Mapping[Kind, str] = {
     Kind.REASONING: "response.reasoning_summary_text",
     Kind.CALL: "response.function_call_arguments",
 }
+#: The most frequent event.
+TEXT_DELTA = "response.output_text.delta"
 #: The event of the part that holds the text, without ``.added`` and ``.done``; a call has no parts.
 PARTS: Mapping[Kind, str] = {
     Kind.TEXT: "response.content_part",
     Kind.REFUSAL: "response.content_part",
     Kind.REASONING: "response.reasoning_summary_part",
 }
-#: Which part of its item that is: each item of ours has one.
-INDEX: Mapping[Kind, Mapping[str, int]] = {
+# Which part of its item that is: each item of ours has one.
+_INDEX: Mapping[Kind, Mapping[str, int]] = {
     Kind.TEXT: {"content_index": 0},
     Kind.REFUSAL: {"content_index": 0},
     Kind.REASONING: {"summary_index": 0},
@@ -31,11 +33,13 @@ _PREFIX = {Kind.TEXT: "msg", Kind.REFUSAL: "msg", Kind.REASONING: "rs", Kind.CAL
 
 
 class Names:
-    """The names of an open item: its id, a call's own, and whether a part of it has begun."""
+    """The names of an open item: its id, a call's own, its place, and whether a part of it has begun."""
 
-    def __init__(self, response: str, block: Opened, call: str) -> None:
+    def __init__(self, response: str, block: Opened, call: str, index: int) -> None:
         self.item = derived(_PREFIX[block.kind], response, block.number)
         self.call = call
+        #: What every event of its text says.
+        self.place = {"item_id": self.item, "output_index": index, **_INDEX[block.kind]}
         self.grown = False
 
 
