@@ -163,6 +163,15 @@ def test_blocks_come_one_after_another():
     ]
 
 
+def test_a_call_without_an_id_gets_one():
+    """A client must say which call it answers."""
+    _, first, second = content(
+        Text(text="a"), ToolCall(call=0, name="f", arguments="{}"), ToolCall(call=1, name="g"), Finished(reason="stop")
+    )
+
+    assert (first["id"], second["id"]) == ("toolu_msg_2_1", "toolu_msg_2_2")
+
+
 FOREIGN = str(Seal(dialect.RESPONSES, "ZW5j", "rs_1"))
 FOREIGN_HIDDEN = str(Seal(dialect.RESPONSES, "ZW5j", "rs_1", hidden=True))
 

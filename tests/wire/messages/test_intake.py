@@ -295,9 +295,9 @@ def read(pieces):
     return logged, intake.ended, intake.ignored, intake.usage, intake.finish_reason, str(intake.error)
 
 
-def test_every_split_gives_the_same():
+@pytest.mark.parametrize("answer", [ANSWER, RICH], ids=["text", "rich"])
+def test_every_split_gives_the_same(answer):
     """Characters of several bytes and line ends split over chunks change nothing."""
-    answer = (start(), delta(0, "text_delta", text="世🌊"), ends(), STOP)
     body = stream([*records(*answer[:2], PING), Record("x", b"{"), *records(*answer[2:])])
 
     whole = read([body])

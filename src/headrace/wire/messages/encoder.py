@@ -113,7 +113,7 @@ class Encoder:
                 return []
             case Opened():
                 self._told.add(step.kind)
-                return [self._open(_empty(step))]
+                return [self._open(self._empty(step))]
             case Added():
                 return [*self._speak(), self._grow(_delta(step))]
             case Closed():
@@ -164,6 +164,13 @@ class Encoder:
         self._own_open = False
         return [self._stop()]
 
+    def _empty(self, step: Opened) -> dict[str, Any]:
+        """The block as it opens. A call needs an id, by which the client says what it came to; not all servers tell."""
+        if step.kind is Kind.CALL:
+            id = step.id or f"toolu_{self._id}_{self._index + 1}"
+            return {"type": "tool_use", "id": id, "name": step.name, "input": {}}
+        return {"type": "text", "text": ""}
+
     def _open(self, content_block: dict[str, Any]) -> Record:
         self._index += 1
         return _frame("content_block_start", index=self._index, content_block=content_block)
@@ -191,13 +198,6 @@ def message_object(id: str, model: str, usage: dict[str, Any]) -> dict[str, Any]
 
 def _frame(event: str, **fields: object) -> Record:
     return Record(event, encode({"type": event, **fields}))
-
-
-def _empty(step: Opened) -> dict[str, Any]:
-    """The block as it opens."""
-    if step.kind is Kind.CALL:
-        return {"type": "tool_use", "id": step.id, "name": step.name, "input": {}}
-    return {"type": "text", "text": ""}
 
 
 def _delta(step: Added) -> dict[str, Any]:
