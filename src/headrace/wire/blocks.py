@@ -7,6 +7,7 @@ Only choice 0 is told; these dialects have no other.
 """
 
 import re
+from collections import OrderedDict
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -69,7 +70,8 @@ class Blocks:
         self._begun = 0
         self._calls: set[int] = set()
         #: What waits for the open call to be complete, by block, in the order of their first pieces.
-        self._waiting: dict[object, list[Event]] = {}
+        self._waiting: OrderedDict[object, list[Event]] = OrderedDict()
+        self._waited = 0
 
     def take(self, event: Event) -> list[Step]:
         """The steps of one event. The end of choice 0 closes everything."""
@@ -117,13 +119,14 @@ class Blocks:
         key: object = _key(event)
         if not isinstance(event, events.ToolCall):
             last = next(reversed(self._waiting)) if self._waiting else None
-            key = last if isinstance(last, tuple) and last[0] == key else (key, len(self._waiting))
+            self._waited += 1  # a number that no other run of this kind has
+            key = last if isinstance(last, tuple) and last[0] == key else (key, self._waited)
         self._waiting.setdefault(key, []).append(event)
 
     def _next(self) -> list[Step]:
         """Everything that waits of the block that has waited longest."""
-        key = next(iter(self._waiting))
-        return [step for event in self._waiting.pop(key) for step in self._take(event)]
+        _, waiting = self._waiting.popitem(last=False)
+        return [step for event in waiting for step in self._take(event)]
 
     def _take(self, event: Event) -> list[Step]:
         match event:
@@ -195,6 +198,7 @@ class _Block:
         self._keeps = keeps
         self._pieces: list[str] = []
         self._depth = 0
+        self._is_begun = False
         self._in_string = False
         self._half = ""
 
@@ -208,7 +212,7 @@ class _Block:
     def is_complete(self) -> bool:
         if self.kind is not Kind.CALL:
             return True
-        return not (self.is_empty or self._depth or self._in_string)
+        return self._is_begun and not (self._depth or self._in_string)
 
     def closed(self) -> Closed:
         return Closed(self.number, self.kind, self._id, self._name, "".join(self._pieces), self.seal)
@@ -219,6 +223,7 @@ class _Block:
         self._half = "\\" if (len(text) - len(text.rstrip("\\"))) % 2 else ""  # half an escape
         for match in _TOKEN.finditer(text):
             mark = match.group()
+            self._is_begun = True  # white space in front is no value yet
             if mark == '"':
                 self._in_string = not self._in_string
             elif not self._in_string:

@@ -8,6 +8,7 @@ the others.
 from typing import NamedTuple, Self
 
 _MARK = "hr1"
+_HIDDEN = "hidden"
 
 
 class Seal(NamedTuple):
@@ -19,13 +20,14 @@ class Seal(NamedTuple):
     hidden: bool = False
 
     def __str__(self) -> str:
-        return ":".join((_MARK, self.issuer, "hidden" if self.hidden else "", self.id, self.payload))
+        id = self.id.replace("%", "%25").replace(":", "%3A")
+        return ":".join((_MARK, self.issuer, _HIDDEN if self.hidden else "", id, self.payload))
 
     @classmethod
     def parse(cls, text: str, issuer: str) -> Self:
         """A seal that came back; what does not say whose it is, is ``issuer``'s own, as that one wrote it."""
         mark, *parts = text.split(":", 4)
-        if mark != _MARK or len(parts) != 4:
+        if mark != _MARK or len(parts) != 4 or parts[1] not in {"", _HIDDEN}:
             return cls(issuer, text)
         said, hidden, id, payload = parts
-        return cls(said, payload, id, bool(hidden))
+        return cls(said, payload, id.replace("%3A", ":").replace("%25", "%"), bool(hidden))
