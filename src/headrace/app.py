@@ -17,7 +17,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headrace import __version__
 from headrace.config import Settings, load
 from headrace.errors import HeadraceError, NotFound, RequestError
-from headrace.faces import chat_completions, failures, health, models, passthrough, simple_chat, streams, ticketing
+from headrace.faces import (
+    chat_completions,
+    failures,
+    health,
+    messages,
+    models,
+    passthrough,
+    simple_chat,
+    streams,
+    ticketing,
+)
 from headrace.faces.guard import Guard
 from headrace.faces.reply import SEND
 from headrace.parts import Parts
@@ -84,7 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         license_info={"name": "Apache-2.0"},
     )
-    for face in (chat_completions, simple_chat, streams, ticketing, models, health, passthrough):
+    for face in (chat_completions, messages, simple_chat, streams, ticketing, models, health, passthrough):
         app.include_router(face.router)
     app.add_api_route("/", _root, include_in_schema=False)
     app.add_exception_handler(HeadraceError, failures.on_error)

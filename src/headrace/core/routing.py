@@ -146,6 +146,14 @@ def attempts(targets: Sequence[Target], call: Call) -> Sequence[Attempt]:
     return found
 
 
+def speaks(upstream: Upstream, dialect: str) -> bool:
+    """Whether an upstream takes calls in a dialect as they are: then it prepares even one that asks for nothing."""
+    try:
+        return upstream.prepare(Call(dialect=dialect, body={}, model="", stream=False)).dialect == dialect
+    except RequestError:
+        return False
+
+
 class Routes(Protocol):
     """Which upstreams serve a model, in the order in which they are tried."""
 

@@ -19,11 +19,13 @@ _MESSAGES: dict[str, Any] = {
 _STOP: dict[str, Any] = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 
 
-def _body(description: str, required: list[str], properties: dict[str, Any], *, more: bool) -> dict[str, Any]:
-    schema = {"type": "object", "required": required, "properties": properties, "additionalProperties": more}
+def _body(
+    description: str, fields: list[str], properties: dict[str, Any], *, more: bool, required: bool = True
+) -> dict[str, Any]:
+    schema = {"type": "object", "required": fields, "properties": properties, "additionalProperties": more}
     return {
         "requestBody": {
-            "required": True,
+            "required": required,
             "description": description,
             "content": {"application/json": {"schema": schema}},
         }
@@ -45,6 +47,94 @@ CHAT = _body(
         "store": {"type": "boolean", "description": "Keep the answer and its request for longer."},
     },
     more=True,
+)
+
+#: A request of the OpenAI Responses dialect.
+RESPONSES = _body(
+    "An OpenAI Responses request. Fields that are not named here go to the upstream as they are, if it speaks this.",
+    ["model", "input"],
+    {
+        "model": {"type": "string", "examples": ["demo"]},
+        "input": {"description": "Text, or a list of items.", "examples": ["Say hello"]},
+        "instructions": {"type": "string"},
+        "stream": {"type": "boolean", "default": False},
+        "background": {"type": "boolean", "default": False, "description": "Reply at once, and go on by oneself."},
+        "store": {"type": "boolean", "default": True, "description": "Keep the answer and its request for longer."},
+        "previous_response_id": {"type": "string", "description": "The response that this one goes on from."},
+        "tools": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
+        "max_output_tokens": {"type": "integer", "minimum": 1},
+        "temperature": {"type": "number"},
+    },
+    more=True,
+)
+
+_PROMPT: dict[str, Any] = {
+    "model": {"type": "string", "examples": ["demo"]},
+    "messages": _MESSAGES,
+    "system": {"description": "Text, or a list of blocks."},
+    "tools": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
+}
+
+#: A request of the Anthropic Messages dialect.
+MESSAGES = _body(
+    "An Anthropic Messages request. Fields that are not named here go to the upstream as they are, if it speaks this.",
+    ["model", "messages", "max_tokens"],
+    {
+        **_PROMPT,
+        "max_tokens": {"type": "integer", "minimum": 0, "examples": [1024]},
+        "stream": {"type": "boolean", "default": False},
+        "temperature": {"type": "number"},
+        "stop_sequences": {"type": "array", "items": {"type": "string"}},
+    },
+    more=True,
+)
+
+#: The same, to be counted.
+COUNT = _body("An Anthropic Messages request that is not answered.", ["model", "messages"], _PROMPT, more=True)
+
+#: A request of the AI SDK's chat.
+UI = _body(
+    "What `useChat` sends. Fields that are not named here are the page's own, and are left out.",
+    ["id", "messages"],
+    {
+        "id": {"type": "string", "maxLength": 255, "description": "The chat's id.", "examples": ["chat-1"]},
+        "messages": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["role", "parts"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "role": {"type": "string", "enum": ["system", "user", "assistant"]},
+                    "parts": {
+                        "type": "array",
+                        "items": {"type": "object", "required": ["type"], "additionalProperties": True},
+                        "examples": [[{"type": "text", "text": "Say hello"}]],
+                    },
+                },
+                "additionalProperties": True,
+            },
+        },
+        "model": {"type": "string", "description": "Else the default model."},
+        "system": {"type": "string"},
+        "tools": {"description": "By their names: `description` and `inputSchema`.", "type": "object"},
+        "maxOutputTokens": {"type": "integer", "minimum": 1},
+        "temperature": {"type": "number"},
+    },
+    more=True,
+)
+
+#: What a chat's answer is stopped with.
+UI_STOP = _body(
+    "Which answer is meant; without a body, the active one.",
+    [],
+    {
+        "stream": {"type": "string", "description": "Its stream's id."},
+        "messageId": {"type": "string", "description": "The id of the message that it is."},
+    },
+    more=True,
+    required=False,
 )
 
 #: A request of the simple faces.
