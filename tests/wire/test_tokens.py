@@ -7,8 +7,10 @@ from headrace.wire.tokens import detail, tokens
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [(0, 0), (7, 7), (7.0, 7), (7.5, None), (-1, None), (True, None), ("7", None), (None, None), (1 << 60, None)]
-    + [(float("inf"), None), (float("nan"), None), ([], None)],
+    [
+        *((0, 0), (7, 7), (7.0, 7), (1 << 40, 1 << 40)),
+        *((value, None) for value in (7.5, -1, True, "7", None, [], 1 << 41, float("inf"), float("nan"))),
+    ],
 )
 def test_a_number_of_tokens_is_whole_and_possible(value, number):
     """What is none is unknown, which is not zero."""

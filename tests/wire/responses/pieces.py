@@ -2,6 +2,9 @@
 
 import json
 
+from openai import omit
+from openai._models import construct_type
+from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
@@ -123,6 +126,14 @@ def calls(*made):
 
 def _arguments(what, index, item, **fields):
     return event(f"response.function_call_arguments.{what}", item_id=item["id"], output_index=index, **fields)
+
+
+def final(values):
+    """The response that the SDK's helper puts together; it raises where the events do not fit each other."""
+    state = ResponseStreamState(input_tools=omit, text_format=omit)
+    for value in values:
+        state.handle_event(construct_type(type_=ResponseStreamEvent, value=value))
+    return state._completed_response
 
 
 def outcome(state=State.COMPLETED, reason="stop", **fields):

@@ -167,7 +167,14 @@ def test_reasoning_text_and_refusals():
 def test_what_has_no_event_is_extra():
     """A frame that only this dialect understands passes as it is."""
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
-    odd = [added(0, search), done(0, search), event("response.unheard_of", x=[1]), text("output_text.x.added", 0)]
+    odd = [
+        added(0, search),
+        done(0, search),
+        event("response.unheard_of", x=[1]),
+        text("output_text.annotation.added", 0, annotation={}),
+        text("output_text.unheard_of", 0),
+        text("content_part.done", 0, part={"type": "unheard_of"}),
+    ]
 
     events = of(CREATED, *odd, completed(search))
 

@@ -6,10 +6,7 @@ from itertools import accumulate, pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from openai import omit
-from openai._models import construct_type
-from openai.lib.streaming.responses._responses import ResponseStreamState
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import Response
 from tests.wire.responses.pieces import (
     ANSWER,
     CANCELLED,
@@ -21,6 +18,7 @@ from tests.wire.responses.pieces import (
     call,
     calls,
     compact,
+    final,
     message,
     outcome,
     records,
@@ -61,14 +59,6 @@ def _check(value):
         value = {**value, "response": {**said, "error": error, "incomplete_details": incomplete}}
         Response.model_validate(value["response"], strict=True)
     EVENT.validate_python(value, strict=True)
-
-
-def final(values):
-    """The response that the SDK's helper puts together; it raises where the events do not fit each other."""
-    state = ResponseStreamState(input_tools=omit, text_format=omit)
-    for value in values:
-        state.handle_event(construct_type(type_=ResponseStreamEvent, value=value))
-    return state._completed_response
 
 
 def types(values):

@@ -25,6 +25,7 @@ from tests.wire.responses.pieces import (
     compact,
     done,
     event,
+    final,
     message,
     numbered,
     outcome,
@@ -83,6 +84,7 @@ def test_an_end_that_the_upstream_did_not_tell(count, end, type, status):
     assert "".join(texts) == "".join(e.get("delta", "") for e in BEGUN[:count])
     assert [item["status"] for item in said["output"]] == (["completed" if count == 9 else "incomplete"] * (count > 2))
     assert said == so_far(ANSWER[:count], end)
+    assert final([*map(json.loads, ANSWER[:count]), last]) is None
     EVENT.validate_python({**last, "response": {**said, "error": None, "incomplete_details": None}}, strict=True)
 
 
