@@ -96,6 +96,7 @@ class Parts:
                 first=settings.deadlines.first,
                 send_timeout=settings.deadlines.send,
                 linger=settings.on_leave.default,
+                api_chat=settings.on_leave.api_chat,
             ),
         )
 

@@ -312,6 +312,8 @@ class OnLeave(Value):
 
     default: Policy = LeavePolicy(5.0)
     """Where nothing else is said: five seconds are enough for a reload."""
+    api_chat: Policy = LeavePolicy(60.0)
+    """On `/api/chat`, whose pages come back by themselves, but only once they are looked at again."""
 
 
 class Tickets(Value):

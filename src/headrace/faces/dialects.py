@@ -121,7 +121,7 @@ def _messages(head: Head) -> Encoder:
 
 
 def _ui(head: Head) -> Encoder:
-    return UiEncoder(head.id, model_of(head))
+    return UiEncoder(head.id, model_of(head), message=str(head.meta.echo.get("message", "")))
 
 
 def model_of(head: Head) -> str:

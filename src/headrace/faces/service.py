@@ -21,6 +21,8 @@ class Manners:
     first: float
     send_timeout: float
     linger: LeavePolicy
+    #: The same for `/api/chat`.
+    api_chat: LeavePolicy
 
 
 @dataclass(frozen=True, kw_only=True)

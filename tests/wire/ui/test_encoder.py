@@ -35,26 +35,30 @@ def frames(records):
 def said(*events):
     """The frames of some events, between start and end."""
     encoder = Encoder("st_x", "m")
-    return frames([record for event in events for record in encoder.encode(event)])
+    step, *rest = frames([record for event in events for record in encoder.encode(event)])
+    assert step == {"type": "start-step"}
+    return rest
 
 
 def told(state, *events, **fields):
     """The frames of an end."""
     encoder = Encoder("st_x", "m")
-    for event in events:
-        encoder.encode(event)
-    return frames(encoder.end(outcome(state, **fields)))
+    begun = [record for event in events for record in encoder.encode(event)]
+    found = frames(encoder.end(outcome(state, **fields)))
+    if state is not State.COMPLETED or begun:
+        return found
+    assert found[0] == {"type": "start-step"}
+    return found[1:]
 
 
 def test_a_message_begins_at_once_under_the_id_of_its_stream():
     assert frames(Encoder("st_x", "m").start()) == [
         {"type": "start", "messageId": "st_x", "messageMetadata": {"stream": "st_x", "model": "m"}},
-        {"type": "start-step"},
     ]
 
 
 def test_a_continued_message_keeps_its_id():
-    start, _ = frames(Encoder("st_x", "m", message="msg-1").start())
+    [start] = frames(Encoder("st_x", "m", message="msg-1").start())
     assert (start["messageId"], start["messageMetadata"]["stream"]) == ("msg-1", "st_x")
 
 
@@ -98,7 +102,7 @@ def test_a_tool_call_grows_and_is_complete():
         ToolCall(call=0, arguments='\\udc4b",\r\n"n": 123456789012345678901234567890}'),
         Finished(reason="tool_calls"),
     ]
-    records = [record for event in call for record in encoder.encode(event)]
+    records = [record for event in call for record in encoder.encode(event)][1:]
     assert frames(records) == [
         {"type": "tool-input-start", "toolCallId": "call_0", "toolName": "f"},
         {"type": "tool-input-delta", "toolCallId": "call_0", "inputTextDelta": '{"a": "\\ud83d'},
@@ -253,11 +257,15 @@ def test_a_part_grows_only_between_its_own_start_and_end(given_events):
     open_parts, seen, text = set(), set(), ""
     for frame in frames([*records, *encoder.end(outcome())])[:-1]:
         kind, id = frame["type"], frame.get("id") or frame.get("toolCallId")
-        if kind.endswith("-start"):
+        if kind == "start-step":
+            assert not seen
+            seen.add("step")
+        elif kind.endswith("-start"):
             assert id not in seen
             open_parts.add(id)
             seen.add(id)
         elif kind.endswith("-delta"):
+            assert "step" in seen
             assert id in open_parts
             text += frame["delta"] if kind == "text-delta" else ""
         elif kind.endswith(("-end", "-available", "-error")):

@@ -49,13 +49,14 @@ class Encoder:
         self._message = message or id
         self._blocks = Blocks(frozenset({Kind.CALL}))
         self._calls: dict[int, str] = {}
+        self._stepped = False
         self._reason = ""
         self._usage: Usage | None = None
 
     def start(self) -> list[Record]:
         """The message begins: its id is the same in every replay, which so replaces what was shown before."""
         metadata = {"stream": self._id, "model": self._model}
-        return [_frame("start", messageId=self._message, messageMetadata=metadata), _frame("start-step")]
+        return [_frame("start", messageId=self._message, messageMetadata=metadata)]
 
     def encode(self, event: Event) -> list[Record]:
         """The frames of one event."""
@@ -65,16 +66,24 @@ class Encoder:
                 return []
             case events.Finished(choice=0):
                 self._reason = self._reason or event.reason
-        return self._frames(self._blocks.take(event))
+        frames = self._frames(self._blocks.take(event))
+        return self._in_step(frames) if frames else frames
 
     def end(self, outcome: Outcome) -> list[Record]:
         """The frames that tell how the answer ended; only a completed one is finished."""
         match outcome.state:
             case State.COMPLETED:
-                return [*self._frames(self._blocks.finish()), *self._finished(outcome)]
+                return self._in_step([*self._frames(self._blocks.finish()), *self._finished(outcome)])
             case State.CANCELLED:
                 return [_frame("abort", reason=ending(outcome).message)]
         return [_frame("error", errorText=ending(outcome).message)]
+
+    def _in_step(self, frames: list[Record]) -> list[Record]:
+        """The frames, of which the first ones begin the step: an answer is one."""
+        if self._stepped:
+            return frames
+        self._stepped = True
+        return [_frame("start-step"), *frames]
 
     def _finished(self, outcome: Outcome) -> list[Record]:
         usage = outcome.usage or self._usage
