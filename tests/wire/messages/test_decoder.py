@@ -196,6 +196,13 @@ def test_what_has_no_event_is_extra():
     ]
 
 
+def test_input_of_a_whole_message_comes_in_pieces():
+    """As the provider streams it: some clients read it from nowhere else."""
+    extras = [each.payload for each in decode(body(*OWN)) if isinstance(each, Extra)]
+
+    assert extras[:3] == [json.loads(each) for each in OWN[1:4]]
+
+
 def test_what_the_end_says_more_is_extra():
     """Details of a refusal, and counts that only this dialect has."""
     details = {"type": "refusal", "category": "cyber", "explanation": None}

@@ -78,7 +78,7 @@ class Decoder:
             case "text":
                 yield from self._text(index, content.get("text"))
                 for citation in objects(content.get("citations")):
-                    yield block.other(_citation(index, citation))
+                    yield block.other(_delta(index, {"type": "citations_delta", "citation": citation}))
             case "thinking":
                 block.signature = _string(content.get("signature"))
                 yield from self._reasoning(index, content.get("thinking"))
@@ -187,14 +187,17 @@ def _parts(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The events of the stream that a whole message could have been."""
     yield {"type": "message_start", "message": message}
     for index, block in enumerate(objects(message.get("content"))):
-        yield {"type": "content_block_start", "index": index, "content_block": block}
+        input = block.get("input")
+        empty = {**block, "input": {}} if isinstance(input, dict) else block
+        yield {"type": "content_block_start", "index": index, "content_block": empty}
+        if isinstance(input, dict) and input:  # some clients read it from pieces only
+            yield _delta(index, {"type": "input_json_delta", "partial_json": _json(input)})
         yield {"type": "content_block_stop", "index": index}
     ends = {name: message.get(name) for name in ("stop_reason", "stop_sequence", "stop_details", "container")}
     yield {"type": "message_delta", "delta": ends, "usage": message.get("usage")}
 
 
-def _citation(index: int, citation: dict[str, Any]) -> dict[str, Any]:
-    delta = {"type": "citations_delta", "citation": citation}
+def _delta(index: int, delta: dict[str, Any]) -> dict[str, Any]:
     return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
