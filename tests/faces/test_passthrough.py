@@ -4,6 +4,8 @@ import pytest
 from tests.faces.front import ALICE, KEYS, Fake, bearer, front
 
 from headrace.errors import UpstreamTruncated
+from headrace.model.dialect import CHAT, MESSAGES
+from headrace.upstreams.prepare import prepared
 
 
 class Answer:
@@ -166,3 +168,30 @@ async def test_batches_are_the_upstreams_and_no_messages_of_ours(method, path):
     method_seen, path_seen, query, headers, _ = upstream.forwarded[0]
     assert (method_seen, path_seen, query) == (method, path, "beta=true")
     assert headers["anthropic-version"] == "2023-06-01"
+
+
+class Speaker(Forwarder):
+    """An upstream that takes other calls and is known by what it speaks."""
+
+    def __init__(self, name, spoken):
+        super().__init__(name=name)
+        self._spoken = spoken
+
+    def prepare(self, call):
+        return prepared(call, (self._spoken,))
+
+
+async def test_anthropics_clients_are_led_to_who_speaks_their_api():
+    """Where nobody is named; and where nobody speaks it, to the first."""
+    version = {"anthropic-version": "2023-06-01"}
+    chat, messages = Speaker("chat", CHAT), Speaker("messages", MESSAGES)
+    async with front(chat, messages) as at:
+        await at.ask("GET", "/v1/messages/batches")
+        await at.ask("GET", "/v1/files", headers=version)
+        await at.ask("GET", "/v1/skills", headers=version | {"headrace-upstream": "chat"})
+        await at.ask("GET", "/v1/files")
+    assert [call[1] for call in messages.forwarded] == ["/messages/batches", "/files"]
+    assert [call[1] for call in chat.forwarded] == ["/skills", "/files"]
+    async with front(alone := Speaker("chat", CHAT)) as at:
+        await at.ask("GET", "/v1/files", headers=version)
+    assert len(alone.forwarded) == 1

@@ -116,6 +116,10 @@ class Upstream(Protocol):
         """Let go of all connections."""
 
 
+class Forwarder(Upstream, Forwarding, Protocol):
+    """An upstream with that ability."""
+
+
 class Target(NamedTuple):
     """One upstream to try, under its own name for the model."""
 

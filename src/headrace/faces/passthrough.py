@@ -1,14 +1,14 @@
 """Other calls of a configured upstream (embeddings, audio, images …): passed through, not durable, in constant memory.
 
 The upstream is the one that serves the ``model`` of a JSON body; else the one that the header ``Headrace-Upstream``
-names; else the first that is configured.
+names; else the first that is configured, and where a client of Anthropic's asks, the first that speaks its API.
 
 Behind one upstream key stand all owners of ours, and what is kept there (files, batches, stored answers) does not know
 them apart. So where there are keys, only calls pass that keep nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -17,12 +17,14 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from headrace.core.routing import Forwarded, Forwarding
+from headrace.core.routing import Forwarded, Forwarding, speaks
 from headrace.errors import NotFound, UpstreamError, UpstreamTimeout
+from headrace.faces import failures
 from headrace.faces.auth import Caller, caller
 from headrace.faces.reply import left
 from headrace.faces.requests import body_of, query_of
 from headrace.faces.service import Service, service
+from headrace.model.dialect import MESSAGES
 from headrace.wire.json_object import encode, lenient
 
 #: What is below these is ours alone: a wrong method or path there is refused, never somebody else's to answer.
@@ -118,16 +120,24 @@ async def _target(request: Request, at: Service) -> tuple[Forwarding, bytes | As
                 if isinstance(target.upstream, Forwarding):
                     same = target.model == model
                     return target.upstream, body if same else encode({**value, "model": target.model})
-        return _named(at.forwarders, None), body
-    return _named(at.forwarders, asked), request.stream() if request.method == "POST" else None
+        return _first(request, at), body
+    forwarder = _named(at, asked) if asked is not None else _first(request, at)
+    return forwarder, request.stream() if request.method == "POST" else None
 
 
-def _named(forwarders: Mapping[str, Forwarding], name: str | None) -> Forwarding:
-    if name is not None and name in forwarders:
-        return forwarders[name]
-    if name is not None or not forwarders:
+def _named(at: Service, name: str) -> Forwarding:
+    if name not in at.forwarders:
         raise NotFound("There is no upstream that takes this call.")
-    return next(iter(forwarders.values()))
+    return at.forwarders[name]
+
+
+def _first(request: Request, at: Service) -> Forwarding:
+    found = list(at.forwarders.values())
+    if failures.family_of(request.scope) is failures.MESSAGES:
+        found.sort(key=lambda upstream: not speaks(upstream, MESSAGES))
+    if not found:
+        raise NotFound("There is no upstream that takes this call.")
+    return found[0]
 
 
 class PassedReply(Response):

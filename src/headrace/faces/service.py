@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from headrace.core.registry import Registry
-from headrace.core.routing import Forwarding, Routes
+from headrace.core.routing import Forwarder, Routes
 from headrace.faces.auth import Caller
 from headrace.faces.tickets import Tickets
 from headrace.model.leave import LeavePolicy
@@ -32,7 +32,7 @@ class Service:
     registry: Registry
     routes: Routes
     #: Upstreams to which other calls may be passed through, by name, the first one first.
-    forwarders: Mapping[str, Forwarding]
+    forwarders: Mapping[str, Forwarder]
     recorder: Recorder
     tickets: Tickets
     manners: Manners
