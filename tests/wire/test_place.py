@@ -54,6 +54,8 @@ BREAKS = [
     ("flag", 1),
     ("number", "1"),
     ("number", True),
+    ("number", 10**30),
+    ("number", float("nan")),
     ("whole", 1.5),
     ("whole", 1 << 63),
     ("count", 0),

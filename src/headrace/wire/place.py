@@ -67,7 +67,7 @@ class Place:
     def number(self, field: str) -> float | None:
         """A number of any kind."""
         given: float | None = self.value.get(field)
-        if given is not None and not is_number(given):
+        if given is not None and not (is_number(given) and abs(given) < 1 << 63):
             raise self.wrong(field, "must be a number")
         return given
 

@@ -13,6 +13,7 @@ from headrace.model.prompt import Declined, Format, Media, Prompt, Thinking, Too
 from headrace.wire.chat.carried import FIELDS
 from headrace.wire.chat.reading import read
 from headrace.wire.chat.writing import write
+from headrace.wire.json_object import encode
 from headrace.wire.manner import PLAIN
 
 USER = {"role": "user", "content": "hi"}
@@ -268,4 +269,4 @@ _MESSAGES = st.fixed_dictionaries(
 @given(st.dictionaries(_FIELDS, JSON, max_size=4), st.lists(_MESSAGES, max_size=3))
 def test_whatever_json_a_client_sends_only_request_errors_come_of_it(fields, messages):
     with suppress(RequestError):
-        write(read({"messages": messages, **fields}), PLAIN)
+        encode(write(read({"messages": messages, **fields}), PLAIN))
