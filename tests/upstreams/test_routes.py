@@ -5,6 +5,7 @@ import pytest
 from headrace.core.routing import Routes, Target
 from headrace.errors import ConfigError, ModelNotFound
 from headrace.testing.fake_upstream import FakeUpstream
+from headrace.upstreams.anthropic import Anthropic
 from headrace.upstreams.demo import Demo
 from headrace.upstreams.openai import OpenAI
 from headrace.upstreams.routes import Table
@@ -70,6 +71,46 @@ def test_the_only_upstream_without_a_list_takes_any_name():
 def test_of_two_upstreams_without_a_list_none_takes_any_name():
     with pytest.raises(ModelNotFound):
         Table([told("one"), told("two")]).targets("gpt-9")
+
+
+@pytest.mark.parametrize(
+    ("model", "upstream"),
+    [
+        ("claude-sonnet-4-5", "anthropic"),
+        ("gpt-9", "openai"),
+        ("o3-mini", "openai"),
+        ("ft:gpt-4o:mine", "openai"),
+        ("text-embedding-3-small", "openai"),
+        ("openai/claude-x", "openai"),
+        ("told", "local"),
+        ("llama3", None),
+        ("oh-no", None),
+        ("demo/claude-x", None),
+    ],
+)
+def test_a_makers_name_finds_its_upstream_before_any_list_is_known(model: str, upstream: str | None):
+    """With the keys of two providers both families work from the first request on."""
+    table = Table([DEMO, OpenAI(api_key="k"), Anthropic(api_key="k"), told("local", "told")])
+    if upstream is None:
+        with pytest.raises(ModelNotFound):
+            table.targets(model)
+    else:
+        assert table.targets(model)[0].upstream.name == upstream
+
+
+def test_an_upstream_with_configured_models_has_no_others():
+    """Whatever its maker calls its models."""
+    table = Table([Anthropic(api_key="k", models=["claude-a"]), told("local")])
+    with pytest.raises(ModelNotFound):
+        table.targets("claude-b")
+    assert table.targets("claude-a")[0].upstream.name == "anthropic"
+
+
+def test_a_stand_in_never_hides_a_makers_model():
+    """The sample configuration's names for the demo lead to the provider as soon as there is its key."""
+    aliases = {"claude-sonnet-4-5-20250929": ["demo"], "gpt-4o": ["demo"]}
+    table = Table([DEMO, OpenAI(api_key="k"), Anthropic(api_key="k")], aliases=aliases)
+    assert [table.targets(name)[0].upstream.name for name in aliases] == ["anthropic", "openai"]
 
 
 def test_without_the_demo_its_names_are_unknown():

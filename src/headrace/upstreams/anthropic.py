@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from headrace.core.clock import Clock, SystemClock
 from headrace.core.routing import Answer, Call, ModelCard
@@ -28,6 +28,11 @@ SECOND_GENERATION = "2026-10-21"
 MAX_TOKENS = 8192
 
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
+#: The version in a name such as ``claude-sonnet-4-5-20250929`` or ``claude-3-7-sonnet-latest``.
+_CLAUDE = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:-(\d{1,2}))?(?![\d])")
+#: The first versions that reason by a budget, and by an effort.
+_BUDGETED = (3, 7)
+_EFFORT = (4, 6)
 _PASSED = CLIENT_HEADERS | {"anthropic-beta", "anthropic-version"}
 
 
@@ -69,7 +74,7 @@ class Anthropic:
 
     def prepare(self, call: Call) -> Call:
         """It speaks Messages. See the port."""
-        return prepared(call, (MESSAGES,), self._manner)
+        return prepared(call, (MESSAGES,), self._manner._replace(thinking=_thinking(call.model)))
 
     async def open(self, call: Call) -> Answer:
         """Send the request and wait for the head of the answer. See the port."""
@@ -126,6 +131,15 @@ class Anthropic:
             for item in items
             if (name := named(item.get("id")))
         ]
+
+
+def _thinking(model: str) -> Literal["effort", "budget", ""]:
+    """How a model is told to reason: by its version, where its name has one; other makers' know the older way."""
+    match = _CLAUDE.match(model)
+    version = (int(match[1]), int(match[2] or 0)) if match else _BUDGETED
+    if version < _BUDGETED:
+        return ""
+    return "budget" if version < _EFFORT else "effort"
 
 
 def _seconds(value: Any) -> int:  # noqa: ANN401  (any JSON)

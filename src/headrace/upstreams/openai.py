@@ -66,7 +66,7 @@ class OpenAI:
 
     def prepare(self, call: Call) -> Call:
         """The call in one of the profile's dialects. See the port."""
-        return prepared(call, self._profile.apis, self._profile.manner)
+        return prepared(call, self._profile.apis, self._profile.manner_for(call.model))
 
     async def open(self, call: Call) -> Answer:
         """Send the request and wait for the head of the answer. See the port."""

@@ -19,7 +19,8 @@ class Profile(NamedTuple):
 
     ``apis`` are the dialects it speaks; a call in another is converted to the first. ``usage_option`` is false for a
     server that refuses ``stream_options``, ``done_marker`` false for one that ends without ``[DONE]``. ``names`` finds
-    the names of its maker's own models, as they are before it has told any.
+    the names of its maker's own models, as they are before it has told any; ``reasoning`` those of the models that may
+    be told how much to reason, where others refuse to be (empty: all).
     """
 
     apis: tuple[str, ...] = (CHAT,)
@@ -28,6 +29,12 @@ class Profile(NamedTuple):
     manner: Manner = Manner(max_tokens_field="max_tokens")
     hosts: tuple[str, ...] = ()
     names: str = ""
+    reasoning: str = ""
+
+    def manner_for(self, model: str) -> Manner:
+        """How a request for a model is written."""
+        able = not self.reasoning or re.match(self.reasoning, model) is not None
+        return self.manner if able else self.manner._replace(thinking="")
 
     def likely(self, model: str) -> bool:
         """Whether a name looks like one of its maker's."""
@@ -44,7 +51,13 @@ _OPENAI_NAMES = r"(ft:)?(gpt-|chatgpt-|o\d|codex-|text-embedding-|dall-e-|tts-|w
 #: By their names in the configuration. Those with ``hosts`` are chosen by themselves; local servers have no host.
 PROFILES: Mapping[str, Profile] = {
     # Reasoning models take the newer name of the limit alone, the others both.
-    "openai": Profile(apis=(CHAT, RESPONSES), manner=_NEW_LIMIT, hosts=("api.openai.com",), names=_OPENAI_NAMES),
+    "openai": Profile(
+        apis=(CHAT, RESPONSES),
+        manner=_NEW_LIMIT,
+        hosts=("api.openai.com",),
+        names=_OPENAI_NAMES,
+        reasoning=r"(ft:)?(o\d|codex-|gpt-oss|gpt-([5-9]|\d\d)(?!.*-chat))",
+    ),
     "compatible": COMPATIBLE,
     "azure": Profile(manner=_NEW_LIMIT),
     "deepseek": Profile(hosts=("api.deepseek.com",), names="deepseek-"),
@@ -54,7 +67,12 @@ PROFILES: Mapping[str, Profile] = {
     "llama.cpp": COMPATIBLE,
     "lmstudio": COMPATIBLE,
     # It forbids what it does not know: stream_options and max_completion_tokens among it. Usage comes unasked.
-    "mistral": Profile(usage_option=False, hosts=("api.mistral.ai",), names=_MISTRAL_NAMES),
+    "mistral": Profile(
+        usage_option=False,
+        manner=Manner(max_tokens_field="max_tokens", thinking=""),
+        hosts=("api.mistral.ai",),
+        names=_MISTRAL_NAMES,
+    ),
     "ollama": COMPATIBLE,
     "openrouter": Profile(hosts=("openrouter.ai",)),
     "vllm": COMPATIBLE,
