@@ -361,6 +361,16 @@ async def test_a_message_is_stopped_before_its_first_token_by_its_idempotency_ke
     assert upstream.answers == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "", 405), ("DELETE", "/x", 405), ("PUT", "/x", 405), ("POST", "/x", 405), ("GET", "/x/y/z", 404)],
+)
+async def test_a_route_that_is_not_there_is_told_in_anthropics_shape(method, path, status):
+    async with front(upstream := Forwarder()) as at:
+        told = await at.json(method, PATH + path, status=status)
+    assert (told["type"], upstream.forwarded) == ("error", [])
+
+
 async def test_nobody_elses_message_exists():
     async with front(native(), keys=KEYS) as at:
         assert (await at.json("POST", PATH, ASK, status=401))["error"]["type"] == "authentication_error"
