@@ -198,6 +198,7 @@ class _Player(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connection.index = len(self._server.connections)  # only now: several may have been made at once
         self._server.connections.append(self._connection)
         self._server.players.add(self)
         self.task = asyncio.get_running_loop().create_task(self._run())
