@@ -356,3 +356,12 @@ async def test_a_limit_cuts_calls_and_reasoning_too(model: str):
     assert answer.finish_reason == "length"
     assert answer.usage is not None
     assert answer.usage.output == 5
+
+
+async def test_tools_are_called_for_clients_of_other_dialects():
+    """Anthropic's way to name tools, converted on its way in."""
+    tools = [{"name": "weather", "input_schema": CITY}]
+    body = {"messages": [{"role": "user", "content": "Rome"}], "max_tokens": 99, "tools": tools}
+    demo = fast()
+    call = demo.prepare(Call(dialect="anthropic.messages", body=body, model="demo/tools", stream=True))
+    assert [call["name"] for call in calls_in(await drain(await demo.open(call)))] == ["weather"]
