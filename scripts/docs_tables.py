@@ -1,9 +1,10 @@
-"""Writes the tables of docs/ that follow from the code: settings, errors, endings, routes.
+"""Writes the tables of docs/ that follow from the code: settings, errors, endings, routes, conversions.
 
 Each stands between ``<!-- table:NAME -->`` and ``<!-- table:end -->``. Run it after a change to any of them:
 ``.venv/bin/python scripts/docs_tables.py``. A test holds that nobody forgot.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +18,31 @@ from headrace.config.values import Key
 from headrace.errors import HeadraceError
 from headrace.model.outcome import Outcome, State
 from headrace.wire import endings
+from headrace.wire.carried import Fields, Lacks
+from headrace.wire.chat import carried as chat
+from headrace.wire.messages import carried as messages
+from headrace.wire.responses import carried as responses
+from headrace.wire.ui import carried as ui
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 #: Fields that are not written by people: what is kept of a key instead of its text.
 HIDDEN = frozenset({("keys", "NAME", "digest"), ("keys", "NAME", "weak")})
+
+#: What a client's request holds, by its dialect and the place in there.
+READ: dict[str, Fields] = {
+    "chat": chat.FIELDS,
+    "chat: a message": chat.MESSAGE,
+    "Responses": responses.FIELDS,
+    "Responses: an item of `input`": responses.ITEMS,
+    "Messages": messages.FIELDS,
+    "Messages: a document": messages.DOCUMENT,
+    "`useChat`": ui.FIELDS,
+    "`useChat`: a part": ui.PARTS,
+    "`useChat`: a file": ui.FILE,
+}
+#: What an upstream's dialect has no place for.
+WRITTEN: dict[str, Lacks] = {"chat": chat.LACKS, "Responses": responses.LACKS, "Messages": messages.LACKS}
 
 
 def settings() -> Iterator[tuple[str, str, str]]:
@@ -86,6 +107,23 @@ def routes() -> Iterator[tuple[str, str, str, str]]:
             yield operation["tags"][0], method.upper(), path, text
 
 
+def carried() -> Iterator[tuple[str, str, str]]:
+    """Each field of each dialect's requests, and what becomes of it in another dialect."""
+    for place, fields in READ.items():
+        yield from ((place, name, f"carried: {text}") for name, text in fields.carried.items())
+        yield from ((place, name, f"left out: {text}") for name, text in fields.dropped.items())
+        for name, (why, idle) in fields.refused.items():
+            passing = ", ".join(f"`{json.dumps(value)}`" for value in idle)
+            yield place, name, f"refused: {why}" + (f" ({passing} passes)" if passing else "")
+
+
+def lacking() -> Iterator[tuple[str, str, str]]:
+    """Each setting that a dialect of upstreams has no place for, and what becomes of it there."""
+    for dialect, lacks in WRITTEN.items():
+        yield from ((dialect, name, f"left out: {why}") for name, why in lacks.dropped.items())
+        yield from ((dialect, name, f"refused: {why}") for name, why in lacks.refused.items())
+
+
 def _line(text: str) -> str:
     """One line for a cell of a table, without the marks by which the code names faults."""
     return re.sub(r" \((?:[A-Z]\d+(?:, )?)+\)", "", " ".join(text.split())).replace("|", "\\|")
@@ -118,11 +156,23 @@ def _routes_table() -> str:
     return _table("group | route | what it does", rows)
 
 
+def _carried_table() -> str:
+    rows = (f"| {place} | `{name}` | {_line(text)} |" for place, name, text in carried())
+    return _table("request | field | what becomes of it", rows)
+
+
+def _lacking_table() -> str:
+    rows = (f"| {dialect} | `{name}` | {_line(text)} |" for dialect, name, text in lacking())
+    return _table("upstream | setting | what becomes of it", rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": _settings_table,
     "errors": _errors_table,
     "reasons": _reasons_table,
     "routes": _routes_table,
+    "carried": _carried_table,
+    "lacking": _lacking_table,
 }
 
 

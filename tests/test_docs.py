@@ -66,6 +66,8 @@ def _tables() -> ModuleType:
         ("errors", "errors.md"),
         ("reasons", "errors.md"),
         ("routes", "http-api.md"),
+        ("carried", "dialects.md"),
+        ("lacking", "dialects.md"),
     ],
 )
 def test_tables_follow_the_code(table: str, page: str) -> None:
@@ -84,6 +86,10 @@ def test_the_tables_are_whole() -> None:
     assert {"idempotency_mismatch", "upstream_stalled", "timeout"} <= {code for code, *_ in tables.errors()}
     assert {"abandoned", "shutdown", "overloaded"} <= {reason for _, reason, *_ in tables.reasons()}
     assert {("HEAD", "/v1/streams/{id}"), ("POST", "/infer")} <= {(m, path) for _, m, path, _ in tables.routes()}
+    assert {("chat", "n"), ("Messages", "mcp_servers"), ("Responses", "prompt")} <= {
+        row[:2] for row in tables.carried()
+    }
+    assert {("chat", "top_k"), ("Messages", "seed")} <= {row[:2] for row in tables.lacking()}
 
 
 def test_every_setting_is_in_the_example() -> None:
