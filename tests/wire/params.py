@@ -5,13 +5,18 @@ from typing import Any
 
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
+from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 from pydantic import TypeAdapter
 
-from headrace.model.dialect import CHAT, MESSAGES
+from headrace.model.dialect import CHAT, MESSAGES, RESPONSES
 
-_TYPES = {CHAT: TypeAdapter(CompletionCreateParamsNonStreaming), MESSAGES: TypeAdapter(MessageCreateParamsNonStreaming)}
+_TYPES = {
+    CHAT: TypeAdapter(CompletionCreateParamsNonStreaming),
+    RESPONSES: TypeAdapter(ResponseCreateParamsNonStreaming),
+    MESSAGES: TypeAdapter(MessageCreateParamsNonStreaming),
+}
 #: Their API takes these, or did; their types have forgotten them.
-_UNTYPED = {CHAT: (), MESSAGES: ("temperature", "top_p", "top_k")}
+_UNTYPED = {CHAT: (), RESPONSES: (), MESSAGES: ("temperature", "top_p", "top_k")}
 
 
 def valid(body: dict[str, Any], dialect: str) -> dict[str, Any]:

@@ -71,11 +71,19 @@ def _item(part: AnyPart) -> Item | None:
 
 def _reasoning(part: Thought) -> Item | None:
     """A thought that a Responses server sealed; it can make nothing of another's."""
-    seal = Seal.parse(part.seal, RESPONSES)
-    if not seal.payload or seal.issuer != RESPONSES:
+    seal = own_seal(part)
+    if seal is None:
         return None
     summary = [{"type": "summary_text", "text": part.text}] if part.text else []
     return {"type": "reasoning", **said({"id": seal.id}), "summary": summary, "encrypted_content": seal.payload}
+
+
+def own_seal(part: AnyPart) -> Seal | None:
+    """The seal of a thought, where a Responses server made it."""
+    if not isinstance(part, Thought) or not part.seal:
+        return None
+    seal = Seal.parse(part.seal, RESPONSES)
+    return seal if seal.payload and seal.issuer == RESPONSES else None
 
 
 def _output(part: ToolResult) -> str | list[dict[str, Any]]:

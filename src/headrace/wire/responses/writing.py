@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
-from headrace.model.dialect import RESPONSES
-from headrace.model.prompt import Format, Prompt, Thinking, Thought, Turn, Words
+from headrace.model.prompt import Format, Prompt, Thinking, Turn, Words
 from headrace.wire.carried import said
 from headrace.wire.manner import Manner
 from headrace.wire.responses.carried import LACKS
-from headrace.wire.responses.input_items import items_of
+from headrace.wire.responses.input_items import items_of, own_seal
 from headrace.wire.responses.offers import offers_of
 from headrace.wire.schema import is_strict
-from headrace.wire.seal import Seal
 from headrace.wire.thinking import effort_of
 
 #: OpenAI refuses a lower limit; agents send 1 to see whether anybody is there.
@@ -86,5 +84,4 @@ def _wants_seals(prompt: Prompt, thinking: Thinking | None) -> bool:
     """
     if thinking is not None and thinking.shown and thinking.effort != "none":
         return True
-    thoughts = (part for turn in prompt.turns for part in turn.parts if isinstance(part, Thought) and part.seal)
-    return any(Seal.parse(thought.seal, RESPONSES).issuer == RESPONSES for thought in thoughts)
+    return any(own_seal(part) for turn in prompt.turns for part in turn.parts)
