@@ -10,6 +10,6 @@ from headrace.wire.carried import refusal
 def text_in(media: Media) -> str:
     """The text of a file that is one. Raises RequestError."""
     try:
-        return base64.b64decode(media.data, validate=True).decode()
+        return base64.b64decode("".join(media.data.split()), validate=True).decode()
     except (binascii.Error, ValueError):
         raise refusal(media.at, "it is no text in UTF-8 and base64") from None

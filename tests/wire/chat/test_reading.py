@@ -1,16 +1,18 @@
 """OpenAI chat requests as prompts: what is carried, what is dropped, what is refused by name."""
 
 from contextlib import suppress
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionMessageParam
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 from tests.wire.asked import JSON
 
 from headrace.errors import RequestError
 from headrace.model.prompt import Declined, Format, Media, Prompt, Thinking, Tool, ToolResult, ToolUse, Turn, Words
-from headrace.wire.chat.carried import FIELDS
+from headrace.wire.chat.carried import FIELDS, MESSAGE
 from headrace.wire.chat.reading import read
 from headrace.wire.chat.writing import write
 from headrace.wire.json_object import encode
@@ -247,6 +249,14 @@ def test_each_field_of_openais_own_type_has_one_place_in_the_tables():
     places = {name: sum(name in table for table in tables) for table in tables for name in table}
     assert set(places.values()) == {1}
     assert CompletionCreateParamsNonStreaming.__annotations__.keys() <= places.keys()
+
+
+def test_each_field_of_a_message_has_one_place_in_the_tables():
+    tables = (MESSAGE.carried, MESSAGE.dropped, MESSAGE.refused)
+    names = [name for table in tables for name in table]
+    assert len(set(names)) == len(names)
+    types = get_args(ChatCompletionMessageParam)
+    assert {name for type in types for name in type.__annotations__} <= set(names)
 
 
 _FIELDS = st.sampled_from(sorted({*FIELDS.carried, *FIELDS.refused, *FIELDS.dropped}))

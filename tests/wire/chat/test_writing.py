@@ -24,7 +24,7 @@ from headrace.model.prompt import (
 )
 from headrace.wire.chat.carried import LACKS
 from headrace.wire.chat.reading import read
-from headrace.wire.chat.writing import write
+from headrace.wire.chat.writing import MAX_USER, write
 from headrace.wire.manner import PLAIN, Manner
 
 HI = Turn(role="user", parts=(Words(text="hi"),))
@@ -108,7 +108,7 @@ def test_media_is_a_part(media, expected):
 
 
 def test_a_file_of_text_is_text_which_every_server_takes():
-    data = base64.b64encode("naïve".encode()).decode()
+    data = base64.encodebytes("naïve".encode()).decode()
     assert _user(Media(kind="file", media_type="text/plain", data=data, name="a.txt"))[0]["content"] == "a.txt\n\nnaïve"
 
 
@@ -200,6 +200,17 @@ def test_settings_go_by_the_names_of_the_server():
     body = _write(manner=Manner(max_tokens_field="max_tokens"), **said)
     assert {**body, "messages": []} == {**said, "stop": ["x"], "messages": []}
     assert not {"temperature", "top_p"} & _write(manner=Manner(sampling=False), **said).keys()
+
+
+def test_an_end_users_name_that_is_too_long_is_left_out():
+    assert _write(user="u" * MAX_USER)["user"]
+    assert "user" not in _write(user="u" * (MAX_USER + 1))
+
+
+def test_a_request_without_a_word_is_refused_by_the_clients_name():
+    with pytest.raises(RequestError) as caught:
+        _write(Turn(role="assistant", parts=(Thought(text="hm"),)), at={"turns": "input"})
+    assert caught.value.param == "input"
 
 
 def test_what_openai_lacks_is_left_out():

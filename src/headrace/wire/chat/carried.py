@@ -53,7 +53,17 @@ FIELDS = Fields(
 )
 
 MESSAGE = Fields(
-    carried={"role": "the side that speaks", "content": "text, images, sound and files", "tool_calls": "tool calls"},
+    carried={
+        "role": "the side that speaks; `developer` and `system` are one",
+        "content": "text, images, sound and files",
+        "refusal": "the model's refusal",
+        "tool_calls": "tool calls; those of custom tools are refused",
+        "tool_call_id": "the call that a result is of",
+    },
+    dropped={
+        "name": "others know no names of speakers",
+        "reasoning_content": "without a seal nobody takes it",
+    },
     refused={
         "audio": Refused("it refers to sound that is kept at OpenAI"),
         "function_call": Refused("calls are read in the newer form only; use 'tool_calls'"),

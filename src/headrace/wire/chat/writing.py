@@ -13,6 +13,9 @@ from headrace.wire.schema import is_strict
 from headrace.wire.thinking import effort_of
 from headrace.wire.turns import joined
 
+#: Characters of an end user's name that OpenAI takes; Claude Code's are longer. It helps to find abuse, and no more.
+MAX_USER = 64
+
 Message = dict[str, Any]
 
 
@@ -27,11 +30,13 @@ def write(prompt: Prompt, manner: Manner) -> dict[str, Any]:
         "seed": prompt.seed,
         "presence_penalty": prompt.presence_penalty,
         "frequency_penalty": prompt.frequency_penalty,
-        "user": prompt.user,
+        "user": prompt.user if len(prompt.user) <= MAX_USER else "",
         "reasoning_effort": effort_of(prompt.thinking) if prompt.thinking and manner.thinking else None,
         "response_format": _format(prompt.format) if prompt.format else None,
     }
     messages = [message for turn in joined(prompt.turns) for message in _messages(turn)]
+    if not messages:
+        raise refusal(prompt.at.get("turns", "messages"), "somebody has to say something")
     return {"messages": messages, **offers_of(prompt), **said(fields)}
 
 
