@@ -178,6 +178,12 @@ async def test_the_whole_surface(house):
         assert b"one two three" in await ask("GET", f"/v1/chat/completions/{id}", route=one)
         assert b"one two three" in await ask("GET", f"/v1/chat/completions/{whole_id}", route=one)
         await ask("POST", f"/v1/chat/completions/{id}/cancel", route=f"{one}/cancel")
+        page = {"id": "a/b", "model": "good", "messages": [{"role": "user", "parts": [{"type": "text", "text": "x"}]}]}
+        assert b"three" in await ask("POST", "/api/chat", page)
+        one = "/api/chat/{chat:path}"
+        assert b"three" in await ask("GET", "/api/chat/a%2Fb/stream", route=f"{one}/stream")
+        await ask("GET", "/api/chat/%ff%00/stream", status=204, route=f"{one}/stream")
+        await ask("POST", "/api/chat/a%2Fb/stop", {"stream": "st_other"}, status=409, route=f"{one}/stop")
         for path in ("/chat", "/chat/stream", "/v1/chat/stream", "/infer"):
             assert b"three" in await ask("POST", path, simple("good"))
             assert b'"content":"one two three"' in await ask("POST", path, simple("good", stream=False))
