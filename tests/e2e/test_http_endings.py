@@ -178,6 +178,12 @@ async def test_the_whole_surface(house):
         assert b"one two three" in await ask("GET", f"/v1/chat/completions/{id}", route=one)
         assert b"one two three" in await ask("GET", f"/v1/chat/completions/{whole_id}", route=one)
         await ask("POST", f"/v1/chat/completions/{id}/cancel", route=f"{one}/cancel")
+        assert b"message_stop" in await ask("POST", "/v1/messages", chat("good", max_tokens=9))
+        message, one = http.headers["headrace-stream-id"], "/v1/messages/{id}"
+        assert b"message_stop" in await ask("GET", f"/v1/messages/{message}?stream=true&after=1", route=one)
+        assert b'"text":"one two three"' in await ask("GET", f"/v1/messages/{message}", route=one)
+        await ask("POST", f"/v1/messages/{message}/cancel", route=f"{one}/cancel")
+        assert b'"estimated":true' in await ask("POST", "/v1/messages/count_tokens", chat("good"))
         page = {"id": "a/b", "model": "good", "messages": [{"role": "user", "parts": [{"type": "text", "text": "x"}]}]}
         assert b"three" in await ask("POST", "/api/chat", page)
         one = "/api/chat/{chat:path}"
