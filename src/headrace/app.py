@@ -24,6 +24,7 @@ from headrace.faces import (
     messages,
     models,
     passthrough,
+    responses,
     simple_chat,
     streams,
     ticketing,
@@ -95,7 +96,18 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         license_info={"name": "Apache-2.0"},
     )
-    for face in (chat_completions, messages, ui_chat, simple_chat, streams, ticketing, models, health, passthrough):
+    for face in (
+        chat_completions,
+        responses,
+        messages,
+        ui_chat,
+        simple_chat,
+        streams,
+        ticketing,
+        models,
+        health,
+        passthrough,
+    ):
         app.include_router(face.router)
     app.add_api_route("/", _root, include_in_schema=False)
     app.add_exception_handler(HeadraceError, failures.on_error)

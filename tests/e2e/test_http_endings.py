@@ -178,6 +178,17 @@ async def test_the_whole_surface(house):
         assert b"one two three" in await ask("GET", f"/v1/chat/completions/{id}", route=one)
         assert b"one two three" in await ask("GET", f"/v1/chat/completions/{whole_id}", route=one)
         await ask("POST", f"/v1/chat/completions/{id}/cancel", route=f"{one}/cancel")
+        asked_for = {"model": "demo/echo", "input": "hello"}
+        assert b"response.completed" in await ask("POST", "/v1/responses", asked_for | {"stream": True})
+        response_id = http.headers["headrace-stream-id"].replace("st_", "resp_")
+        assert b'"completed"' in await ask("POST", "/v1/responses", asked_for)
+        one = "/v1/responses/{id}"
+        assert b"hello" in await ask("GET", f"/v1/responses/{response_id}", route=one)
+        assert b"hello" in await ask("GET", f"/v1/responses/{response_id}?stream=true&starting_after=1", route=one)
+        assert b"hello" in await ask("GET", f"/v1/responses/{response_id}/input_items", route=f"{one}/input_items")
+        assert b"hello" in await ask("POST", f"/v1/responses/{response_id}/cancel", route=f"{one}/cancel")
+        await ask("DELETE", f"/v1/responses/{response_id}", route=one)
+        await ask("GET", f"/v1/responses/{response_id}", status=410, route=one)
         assert b"message_stop" in await ask("POST", "/v1/messages", chat("good", max_tokens=9))
         message, one = http.headers["headrace-stream-id"], "/v1/messages/{id}"
         assert b"message_stop" in await ask("GET", f"/v1/messages/{message}?stream=true&after=1", route=one)
