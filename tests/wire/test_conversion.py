@@ -9,7 +9,7 @@ from tests.wire.asked import chats, messages
 from tests.wire.params import valid
 
 from headrace.errors import RequestError
-from headrace.model.dialect import CHAT, MESSAGES, UI
+from headrace.model.dialect import CHAT, MESSAGES, RESPONSES, UI
 from headrace.wire.conversion import convert
 from headrace.wire.manner import Manner
 
@@ -165,6 +165,19 @@ def test_a_chat_comes_back_from_messages_as_it_was(body):
 def test_messages_come_back_from_a_chat_as_they_were(body):
     back = _to_messages(_to_chat(body))
     assert _shown(back) == _shown(body)
+
+
+@given(chats())
+def test_a_chat_comes_back_by_way_of_responses_and_messages_as_it_was(body):
+    responses = valid(convert(body, CHAT, RESPONSES), RESPONSES)
+    assert _told(convert(responses, RESPONSES, CHAT)) == _told(body)
+    assert _told(_to_chat(convert(responses, RESPONSES, MESSAGES))) == _told(body)
+
+
+@given(messages())
+def test_messages_come_back_from_responses_as_they_were(body):
+    responses = valid(convert(body, MESSAGES, RESPONSES), RESPONSES)
+    assert _shown(convert(responses, RESPONSES, MESSAGES)) == _shown(body)
 
 
 @given(chats())
