@@ -403,3 +403,24 @@ async def test_keep_alives_are_comments_in_the_next_block():
         body = await page.rest()
     assert b"\n: ping\n" in body or body.startswith(b": ping\n")
     assert b": ping\n\n" not in body
+
+
+# -- several workers ---------------------------------------------------------------------------------------------------
+
+
+async def test_of_two_workers_that_are_asked_at_once_one_starts(tmp_path):
+    """They share a store, and nothing else; the other one follows the answer, and stops it."""
+    (_, ours), (_, theirs) = running("one"), running("one")
+    async with front(ours, folder=tmp_path) as here, front(theirs, folder=tmp_path) as there:
+        async with here.open("POST", "/api/chat", SENT) as first, there.open("POST", "/api/chat", SENT) as second:
+            heads = await asyncio.gather(first.head(), second.head())
+            assert sorted(head.status for head in heads) == [200, 409]
+            assert len({head.headers["headrace-stream-id"] for head in heads}) == 1
+            other, page = (there, first) if heads[0].status == 200 else (here, second)
+            async with other.open("GET", STREAM) as watcher:
+                assert kinds(await watcher.read(100))[0] == "start"
+                stopping = asyncio.create_task(other.json("POST", STOP))
+                assert kinds(await page.rest())[-1] == "abort"
+                assert (await stopping)["cancelled"] is True
+                assert kinds(await watcher.rest())[-1] == "abort"
+    assert len(ours.calls) + len(theirs.calls) == 1
