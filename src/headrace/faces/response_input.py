@@ -14,6 +14,7 @@ from headrace.faces.response_object import current
 from headrace.faces.service import Service
 from headrace.model.dialect import RESPONSES
 from headrace.model.outcome import State
+from headrace.wire.json_object import objects
 from headrace.wire.responses import history
 
 Order = Literal["asc", "desc"]
@@ -42,7 +43,7 @@ async def _with_items(at: Service, owner: str, body: dict[str, Any]) -> dict[str
         with suppress(NotFound, StreamGone):
             head = await at.registry.find(owner, id_in(answer), ())
             _, value = await current(at.registry.log, head.id)
-            found |= {item["id"]: item for item in value["output"] if isinstance(item.get("id"), str)}
+            found |= {item["id"]: item for item in objects(value.get("output")) if isinstance(item.get("id"), str)}
     return history.resolved(body, found)
 
 
@@ -60,7 +61,7 @@ async def _with_history(at: Service, owner: str, body: dict[str, Any]) -> dict[s
         raise RequestError("The previous response is still being written.", param=_PREVIOUS)
     _, answered = await current(at.registry.log, head.id)
     stopped = head.outcome.state is not State.COMPLETED
-    output = [item for item in answered["output"] if not (stopped and _is_unfinished(item))]
+    output = [item for item in objects(answered.get("output")) if not (stopped and _is_unfinished(item))]
     return history.expanded(body, history.items_of(asked), output)
 
 
