@@ -1,8 +1,8 @@
 """Node, with the packages of tests/e2e/node: one process plays a whole plan."""
 
 import json
-import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,14 @@ def play(script: str, cases: Sequence[Mapping[str, Any]], *, timeout: float = 60
 
 
 def node() -> str:
-    """Where Node is. Fails the test where it, or a package, is missing: these tests are not skipped by chance."""
-    found = shutil.which("node")
-    assert found, "these tests need Node: type scripts/install-node (or leave them out: make test LEAVE_OUT=node)"
-    for package in ("openai", "eventsource"):
+    """The Node of the locked wheel, which the clients support, whatever else is on the machine.
+
+    Fails the test where it, or a package, is missing: these tests are not skipped by chance.
+    """
+    found = Path(sys.executable).parent / "node"
+    assert found.exists(), "these tests need Node: type scripts/install-node (or: make test LEAVE_OUT=node)"
+    for package in json.loads((FOLDER / "package.json").read_text(encoding="utf-8"))["dependencies"]:
         assert (FOLDER / "node_modules" / package).is_dir(), (
             f"these tests need the npm package {package}: type scripts/install-node"
         )
-    return found
+    return str(found)

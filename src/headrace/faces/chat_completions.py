@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from headrace.core.log import Head
 from headrace.core.routing import Call, attempts
-from headrace.core.stream import NOTHING_SEEN, Cursor
+from headrace.core.stream import NOTHING_SEEN, Cursor, id_under
 from headrace.errors import StreamOpen
 from headrace.faces import schemas
 from headrace.faces.auth import Caller, caller
@@ -122,9 +122,7 @@ def _whole(at: Service, head: Head) -> Response:
     def finish(records: Sequence[Record], format: str, outcome: Outcome) -> Response:
         if outcome.state is not State.COMPLETED:
             return of_outcome(outcome, OPENAI, headers=_headers(head))
-        # Some servers stream whatever they were asked.
-        body = completion(records, format, usage=outcome.usage)
-        return Response(body, media_type="application/json", headers=_headers(head))
+        return _completion(head, records, format, outcome)
 
     return WholeReply(at.registry, reader, finish)
 
@@ -134,7 +132,14 @@ async def _finished(at: Service, head: Head) -> Response:
         raise StreamOpen
     if head.outcome.state is not State.COMPLETED:
         return of_outcome(head.outcome, OPENAI, headers=_headers(head))
-    body = completion(await all_records(at.registry.log, head.id), head.format, usage=head.outcome.usage)
+    return _completion(head, await all_records(at.registry.log, head.id), head.format, head.outcome)
+
+
+def _completion(head: Head, records: Sequence[Record], format: str, outcome: Outcome) -> Response:
+    """The whole answer, also where it was streamed: some servers stream whatever they were asked."""
+    body = completion(
+        records, format, usage=outcome.usage, id=id_under("chatcmpl-", head.id), created=int(head.meta.created)
+    )
     return Response(body, media_type="application/json", headers=_headers(head))
 
 

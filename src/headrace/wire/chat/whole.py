@@ -4,14 +4,16 @@ Text, refusal, reasoning and the arguments of tool calls are put together verbat
 survive: texts of a delta are joined, lists are chained, objects merged, and of anything else the last one counts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from headrace.model.dialect import CHAT, is_whole
+from headrace.model.dialect import CHAT, whole
 from headrace.model.outcome import Usage
 from headrace.model.record import Record
 from headrace.wire.chat.calls import CallNumbers
+from headrace.wire.chat.encoder import Encoder
 from headrace.wire.chat.usage import usage_object
+from headrace.wire.formats import decoder
 from headrace.wire.json_object import Pieces, encode, lenient, objects, settled
 
 # Texts that come whole, if more than once.
@@ -19,19 +21,28 @@ _ATOMIC = frozenset({"role", "id", "type", "name", "format"})
 _CHUNK_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "obfuscation"})
 
 
-def completion(records: Iterable[Record], format: str = CHAT, *, usage: Usage | None = None) -> bytes:
+def completion(
+    records: Iterable[Record], format: str = CHAT, *, usage: Usage | None = None, id: str = "", created: int = 0
+) -> bytes:
     """One ``chat.completion`` object. ``usage`` is what to say where the records do not.
 
-    A stream of ``openai.chat.object`` is that object already. Raises ValueError where it has no record.
+    A stream of ``openai.chat.object`` is that object already. ``id`` and ``created`` (Unix seconds) are for records of
+    another dialect. Raises ValueError where there is none.
     """
-    if is_whole(format):
+    if format == whole(CHAT):
         for record in records:
             return record.data
         raise ValueError("a whole completion has one record")
     collector = Collector()
-    for record in records:
+    for record in records if format == CHAT else _chunks(records, format, Encoder(id, created=created)):
         collector.add(record)
     return collector.completion(usage)
+
+
+def _chunks(records: Iterable[Record], format: str, encoder: Encoder) -> Iterator[Record]:
+    """Records of another dialect as chunks."""
+    decode = decoder(format).decode
+    return (chunk for record in records for event in decode(record) for chunk in encoder.encode(event))
 
 
 class Collector:
