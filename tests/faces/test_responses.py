@@ -21,7 +21,6 @@ from headrace.testing.clock import settle
 from headrace.testing.fake_upstream import End, FakeUpstream
 from headrace.testing.spoken import Said, Use, spoken, whole_body
 from headrace.upstreams.prepare import prepared
-from headrace.wire.seal import Seal
 from headrace.wire.sse import Decoder
 
 PATH = "/v1/responses"
@@ -532,20 +531,6 @@ async def test_items_that_are_named_are_put_in_their_places():
         body = {**ASKED, "input": [{"type": "item_reference", "id": "msg_0"}]}
         await at.ask("POST", PATH, body)
         assert upstream.calls[0].body == body
-
-
-async def test_thoughts_that_another_provider_sealed_go_only_where_they_are_understood():
-    thought = {
-        "type": "reasoning",
-        "id": "rs_1",
-        "summary": [],
-        "encrypted_content": str(Seal(MESSAGES, "c2lnbmF0dXJl")),
-    }
-    own = {**thought, "encrypted_content": "gAAAA"}
-    said_before = {"role": "assistant", "content": "Hm."}
-    async with front(upstream := Native()) as at:
-        await at.ask("POST", PATH, {**ASKED, "input": [thought, own, said_before]})
-    assert upstream.calls[0].body["input"] == [own, said_before]
 
 
 async def test_a_previous_response_that_is_not_there_is_told():

@@ -12,6 +12,7 @@ from headrace.model import events
 from headrace.model.events import Finished, Reasoning, Refusal, Text, ToolCall
 from headrace.model.outcome import Usage
 from headrace.wire.blocks import Added, Blocks, Closed, Kind, Opened
+from headrace.wire.seal import Seal
 
 ALL = frozenset(Kind)
 END = Finished(reason="stop")
@@ -250,6 +251,14 @@ def test_the_end_is_told_once():
 def test_what_is_no_part_of_choice_0_makes_no_steps(event):
     """These dialects have one choice; an empty piece opens nothing."""
     assert told(event, Text(text="t"), event) == told(Text(text="t"))
+
+
+def test_a_hidden_seal_is_not_over_the_reasoning_before_it():
+    """What nobody may see is a block of its own, whatever was shown before."""
+    hidden, shown = str(Seal("x", "h", hidden=True)), str(Seal("x", "s"))
+    made = told(Reasoning(text="t"), Reasoning(signature=hidden), Reasoning(text="u", signature=shown))
+    closed = [(step.kind, step.seal) for step in made if isinstance(step, Closed)]
+    assert closed == [(Kind.REASONING, ""), (Kind.REASONING, hidden), (Kind.REASONING, shown)]
 
 
 JSON = st.recursive(

@@ -27,7 +27,10 @@ def user(*content):
         ({"messages": [user({"type": "document", "source": {"type": "url", "url": "https://x.example"}})]}, PICTURE),
         ({"messages": [user({"type": "document", "source": {"type": "text", "data": "x" * 40}})]}, 10),
         ({"messages": [user({"type": "document", "source": {"type": "content", "content": "x" * 40}})]}, 10),
-        ({"messages": [user({"type": "document", "source": {"type": "content"}}, {"source": {"type": "text"}})]}, PICTURE),
+        (
+            {"messages": [user({"type": "document", "source": {"type": "content"}}, {"source": {"type": "text"}})]},
+            PICTURE,
+        ),
         ({"tools": [{"name": "f", "input_schema": {}}]}, 8),
         ({"tools": []}, 0),
         ({"messages": [user(1, None, {}), 7, {"content": {"text": "x"}}], "system": 3, "tools": None}, 0),

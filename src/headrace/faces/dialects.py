@@ -98,7 +98,9 @@ def _bare(record: Record, _: str) -> bytes:
 
 def _chat(head: Head) -> Encoder:
     meta = head.meta
-    return ChatEncoder(created=int(meta.created), include_usage=bool(meta.echo.get("include_usage")))
+    return ChatEncoder(
+        id_under("chatcmpl-", head.id), created=int(meta.created), include_usage=bool(meta.echo.get("include_usage"))
+    )
 
 
 def _responses(head: Head) -> Encoder:

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from headrace.core.log import Head
 from headrace.core.registry import Started
-from headrace.core.routing import Attempt, Call, attempts
+from headrace.core.routing import Call, attempts
 from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import RequestError
 from headrace.faces import schemas
@@ -36,7 +35,6 @@ from headrace.model.request import Meta
 from headrace.model.request import Request as Asking
 from headrace.wire import estimate
 from headrace.wire.json_object import objects
-from headrace.wire.responses.history import unsealed
 from headrace.wire.responses.request import echo_of, parse_request
 
 router = APIRouter(tags=["OpenAI Responses"])
@@ -139,7 +137,7 @@ async def _start(
             "responses": {**echo_of(given), "store": stored},
         },
     )
-    tries = [_native(attempt) for attempt in attempts(targets, _call(asked, body))]
+    tries = attempts(targets, _call(asked, body))
     return await at.registry.start(meta, tries, policy, names_of(request, RESPONSES, raw))
 
 
@@ -151,14 +149,6 @@ def _call(asked: Asking, body: dict[str, Any]) -> Call:
     streamed = asked.stream or body.get("background") is True
     sent = {name: value for name, value in body.items() if name != "background"}
     return Call(dialect=RESPONSES, body=sent, model=asked.model, stream=streamed)
-
-
-def _native(attempt: Attempt) -> Attempt:
-    """What an upstream of this dialect is sent: without reasoning that another's provider has sealed."""
-    call = attempt.call
-    if call.dialect != RESPONSES:
-        return attempt
-    return attempt._replace(call=msgspec.structs.replace(call, body=unsealed(call.body)))
 
 
 def _prompt_tokens(body: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from headrace.core.log import Head
 from headrace.faces.auth import Caller, caller
-from headrace.faces.dialects import DIALECTS, all_seen, named, view
+from headrace.faces.dialects import DIALECTS, SHORT, all_seen, named, view
 from headrace.faces.reply import StreamReply
 from headrace.faces.requests import cursor_of
 from headrace.faces.service import Service, service
@@ -42,7 +42,7 @@ async def read(
     at: Asked,
     who: Asker,
     *,
-    show: Annotated[str | None, Query(alias="as", description="chat, named, unnamed, ndjson or plain.")] = None,
+    show: Annotated[str | None, Query(alias="as", description=f"One of: {', '.join(SHORT)}.")] = None,
     after: Annotated[str | None, Query(description="The last event id seen; `Last-Event-ID` is stronger.")] = None,  # noqa: ARG001
     participate: Annotated[bool, Query(description="Count as somebody for whom the answer goes on.")] = False,
 ) -> Response:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from headrace.model import events
 from headrace.model.events import Event
+from headrace.wire.seal import Seal
 
 _TOKEN = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 
@@ -156,8 +157,9 @@ class Blocks:
         return [*steps, *(self._grow(event.arguments) if event.arguments else ())]
 
     def _seal(self, seal: str) -> list[Step]:
-        """A seal stands at the end of what it is over. Without any text it is over reasoning that nobody may see."""
-        steps = [] if self._block and self._block.key == Kind.REASONING else self._open(Kind.REASONING, Kind.REASONING)
+        """A seal stands at the end of what it is over; a hidden one is over reasoning that nobody may see."""
+        is_over_open = self._block and self._block.key == Kind.REASONING and not Seal.parse(seal, "").hidden
+        steps = [] if is_over_open else self._open(Kind.REASONING, Kind.REASONING)
         if self._block is not None:
             self._block.seal = seal
         return [*steps, *self._close()]

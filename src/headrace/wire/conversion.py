@@ -14,8 +14,10 @@ from headrace.wire.chat import writing as chat_writing
 from headrace.wire.manner import PLAIN, Manner
 from headrace.wire.messages import reading as messages_reading
 from headrace.wire.messages import writing as messages_writing
+from headrace.wire.messages.unsealed import unsealed as messages_unsealed
 from headrace.wire.responses import reading as responses_reading
 from headrace.wire.responses import writing as responses_writing
+from headrace.wire.responses.history import unsealed as responses_unsealed
 from headrace.wire.ui import reading as ui_reading
 
 #: A client's body to a prompt. Raises RequestError, with ``param``.
@@ -34,6 +36,18 @@ WRITERS: Mapping[str, Writer] = {
     RESPONSES: responses_writing.write,
     MESSAGES: messages_writing.write,
 }
+
+#: What of a body an upstream of the same dialect could not take: thoughts that another provider has sealed.
+_UNSEALED: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    RESPONSES: responses_unsealed,
+    MESSAGES: messages_unsealed,
+}
+
+
+def own(body: dict[str, Any], dialect: str) -> dict[str, Any]:
+    """A body for an upstream of its own dialect: the very same, but for what only other providers can read."""
+    unsealed = _UNSEALED.get(dialect)
+    return body if unsealed is None else unsealed(body)
 
 
 def convert(body: dict[str, Any], source: str, target: str, manner: Manner = PLAIN) -> dict[str, Any]:

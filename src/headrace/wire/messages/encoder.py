@@ -89,15 +89,7 @@ class Encoder:
         return [_frame("message_start", message=message)]
 
     def _content(self, event: Event) -> list[Record]:
-        frames = self._close() if self._is_hidden_after_shown(event) else self._close_own()
-        return frames + self._steps(self._blocks.take(event))
-
-    def _is_hidden_after_shown(self, event: Event) -> bool:
-        """Whether a seal is not over the reasoning that is open: there is no text to it."""
-        block = self._blocks.open
-        if not isinstance(event, events.Reasoning) or block is None or block.kind is not Kind.REASONING:
-            return False
-        return Seal.parse(event.signature, dialect.MESSAGES).hidden
+        return self._close_own() + self._steps(self._blocks.take(event))
 
     def _close(self) -> list[Record]:
         """Close whatever is open, and tell what waited."""
