@@ -18,6 +18,10 @@
     │   ├── UnsupportedBody             a content type or encoding that is not read
     │   ├── HostRefused                 the Host header names a host that is not ours
     │   ├── NameTaken                   another request stands under this idempotency key
+    │   ├── TopicConflict               a topic is not as the request takes it to be
+    │   │   ├── TopicClosed             no more is appended to it
+    │   │   └── SequenceConflict        a writer's sequence leaves something out, or goes back
+    │   ├── ProducerFenced              the producer has begun a newer epoch elsewhere
     │   └── TooManyStreams              the owner's share is used up
     ├── UpstreamError                   the model provider is wrong
     │   ├── UpstreamUnreachable         no connection: refused, DNS, TLS
@@ -168,6 +172,53 @@ class NameTaken(RequestError):
 
     code = "idempotency_mismatch"
     status = 422
+
+
+class TopicConflict(RequestError):
+    """The topic is not what the request takes it to be."""
+
+    code = "topic_conflict"
+    status = 409
+
+
+class TopicClosed(TopicConflict):
+    """The topic is closed; nothing more is appended to it.
+
+    ``offset`` is where it ends.
+    """
+
+    code = "topic_closed"
+
+    def __init__(self, offset: str) -> None:
+        super().__init__()
+        self.offset = offset
+
+
+class SequenceConflict(TopicConflict):
+    """The sequence number does not come after the last one.
+
+    ``expected`` is the next one of this producer, where it is a producer's.
+    """
+
+    code = "sequence_conflict"
+
+    def __init__(self, message: str = "", *, expected: int | None = None, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.expected = expected
+
+
+class ProducerFenced(RequestError):
+    """This producer has a newer epoch; what is left of an older one writes no more.
+
+    ``epoch`` is the newer one.
+    """
+
+    code = "producer_fenced"
+    status = 403
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
 
 
 class TooManyStreams(RequestError):

@@ -11,6 +11,9 @@ from typing import NamedTuple, Protocol, Self
 from headrace.core.log import Wake
 from headrace.errors import RequestError
 
+#: In a topic of this type each record is one JSON value; in others the bytes of an append, or a piece of them.
+JSON = "application/json"
+
 _DIGITS = 16
 
 
@@ -43,6 +46,11 @@ def _is_number(text: str) -> bool:
     return len(text) == _DIGITS and text.isascii() and text.isdigit()
 
 
+def essence(content_type: str) -> str:
+    """A content type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 class Fork(NamedTuple):
     """Where a topic comes from: the topic ``source``, which was at ``path``.
 
@@ -66,6 +74,16 @@ class Topic(NamedTuple):
     ttl: int | None = None
     expires: float | None = None
     fork: Fork | None = None
+
+    @property
+    def kind(self) -> str:
+        """The content type without its parameters, by which types are compared."""
+        return essence(self.content_type)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether each record is one JSON value."""
+        return self.kind == JSON
 
 
 class Note(NamedTuple):
@@ -155,7 +173,7 @@ class TopicLog(Protocol):
     ) -> TopicAppended:
         """Add records to an open topic whose tail is ``expected_tail``, and replace its note; all or nothing.
 
-        ``closed`` makes these the last. Where another writer was first nothing is written. Counts as a touch at ``now``.
+        ``closed`` makes these the last. Where another writer was first nothing is written. Touches the topic ``now``.
         """
 
     async def read(self, id: int, after: Offset, *, max_bytes: int = 65536, wake: Wake | None = None) -> TopicBatch:
@@ -181,9 +199,10 @@ class TopicLog(Protocol):
         """Put off the end of a topic with a ``ttl``. Harmless where it is not there."""
 
     async def drop(self, id: int) -> bool:
-        """Remove a topic, or mark it as gone while a fork reads from it; wake its readers. False where it was not there.
+        """Remove a topic, or mark it as gone while a fork reads from it; wake its readers.
 
-        With its last fork goes what is gone. No offset of it is ever valid in a later topic at its path.
+        With its last fork goes what is gone. No offset of it is ever valid in a later topic at its path. Returns false
+        where it was not there.
         """
 
     async def expire(self, now: float) -> int:
