@@ -134,7 +134,7 @@ def no_import_cycle(modules: Sequence[Module]) -> Iterator[str]:
         module.name: {
             target
             for name, _ in module.imports()
-            if (target := name.removeprefix("headrace.")) in names and target != module.name
+            if _own(name) and (target := name.removeprefix("headrace.")) in names and target != module.name
         }
         for module in modules
     }

@@ -53,6 +53,8 @@ class View(NamedTuple):
     prefix: str = ""
     #: What keeps an idle connection open.
     ping: bytes = b""
+    #: After how many seconds; 0 is as the registry has it.
+    keepalive: float = 0.0
 
 
 class Renderer:
@@ -129,7 +131,7 @@ class Rendering:
         self.id = head.id
         self.view = view
         self._log = log
-        self._keepalive = keepalive
+        self._keepalive = view.keepalive or keepalive
         self._renderer = Renderer(view, head, begin)
         self._ring: deque[bytes] = deque()
         self._size = 0

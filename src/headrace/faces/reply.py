@@ -40,7 +40,8 @@ class StreamReply(Response):
     """Sends what a reader reads. The reader is closed with the reply, however that ends.
 
     ``gate`` is for how many seconds the status is held back until there is a record; an answer that fails by then
-    becomes ``refused(outcome)``, with the status that it deserves. ``send_timeout`` is in seconds.
+    becomes ``refused(outcome)``, with the status that it deserves. ``send_timeout`` is in seconds. ``retry`` are the
+    bounds, in milliseconds, of what the first event says of it; True is ``RETRY``.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class StreamReply(Response):
         send_timeout: float,
         gate: float = 0.0,
         refused: Callable[[Outcome], Response] | None = None,
-        retry: bool = False,
+        retry: tuple[int, int] | bool = False,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -64,7 +65,7 @@ class StreamReply(Response):
         self._send_timeout = send_timeout
         self._gate = gate
         self._refused = refused
-        self._retry = retry
+        self._retry = RETRY if retry is True else retry
         self._task: asyncio.Task[None] | None = None
         self._send_due = NEVER
         self._left = False
@@ -129,8 +130,8 @@ class StreamReply(Response):
         try:
             while data := await read():
                 if retry and not data.startswith(b":"):  # a keep-alive stays a block of its own
+                    data = data.replace(b"\n\n", b"\nretry: %d\n\n" % randint(*retry), 1)  # noqa: S311
                     retry = False
-                    data = data.replace(b"\n\n", b"\nretry: %d\n\n" % randint(*RETRY), 1)  # noqa: S311
                 self._send_due = sweep.now + self._send_timeout
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 self._send_due = NEVER
