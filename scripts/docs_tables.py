@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from pydantic import BaseModel, SecretStr
+from pydantic_core import PydanticUndefined
 
 from headrace.app import create_app
 from headrace.config import Settings
@@ -65,8 +66,10 @@ def _fields(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[str
 
 
 def _default(value: object) -> str:
-    if isinstance(value, SecretStr) or value in ("", None) or value == ():
+    if isinstance(value, SecretStr) or value in ("", None, PydanticUndefined) or value == ():
         return ""
+    if isinstance(value, tuple):
+        return ", ".join(f"`{part}`" for part in value)
     if isinstance(value, bool):
         return "`true`" if value else "`false`"
     if isinstance(value, dict):

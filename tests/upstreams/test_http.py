@@ -148,6 +148,7 @@ async def test_response_headers_are_allow_listed(http: Http):
             "content-type": "text/event-stream",
             "content-length": "0",
             "x-request-id": "r1",
+            "location": "http://x",
             "retry-after": "3",
         }
         await (await ask(http, upstream)).read_all(1)

@@ -2,6 +2,7 @@
 
 from headrace.config.checks import warnings
 from headrace.config.loading import environment, load
+from headrace.config.targets import ProxyTarget
 from headrace.config.values import (
     Cors,
     Deadlines,
@@ -22,6 +23,7 @@ __all__ = [
     "Key",
     "Limits",
     "OnLeave",
+    "ProxyTarget",
     "Retention",
     "Server",
     "Settings",

@@ -16,6 +16,7 @@ def contradictions(settings: Settings, layers: Layers) -> Iterator[Problem]:
     yield from _exposure(settings, layers)
     yield from _server(settings, layers)
     yield from _upstreams(settings, layers)
+    yield from _targets(settings, layers)
     yield from _models(settings, layers)
 
 
@@ -74,6 +75,14 @@ def _upstreams(settings: Settings, layers: Layers) -> Iterator[Problem]:
             yield Problem(layers.place(("upstreams", name, "base_url")), "is this server itself")
 
 
+def _targets(settings: Settings, layers: Layers) -> Iterator[Problem]:
+    for name, target in settings.proxy.items():
+        if target.ca_file is not None and not target.ca_file.is_file():
+            yield Problem(layers.place(("proxy", name, "ca_file")), "there is no such file")
+        if _is_self(target.base_url, settings):
+            yield Problem(layers.place(("proxy", name, "base_url")), "is this server itself")
+
+
 def _is_reachable(upstream: Upstream) -> bool:
     """Whether there is an address of its own, or a credential for its maker's."""
     token = upstream.kind == "anthropic" and upstream.auth_token.get_secret_value()
@@ -115,5 +124,10 @@ def warnings(settings: Settings) -> list[str]:
         f"The upstream {name!r} is reached without TLS."
         for name, upstream in settings.active.items()
         if upstream.base_url.startswith("http:") and not is_loopback(urlsplit(upstream.base_url).hostname or "")
+    ]
+    lines += [
+        f"The proxy's target {name!r} is reached without TLS."
+        for name, target in settings.proxy.items()
+        if target.base_url.startswith("http:") and not is_loopback(urlsplit(target.base_url).hostname or "")
     ]
     return lines

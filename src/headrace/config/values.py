@@ -1,83 +1,34 @@
 """The settings as values: small, frozen, one per table of ``headrace.toml``.
 
-Their defaults are complete: ``Settings()`` is a server on loopback with the demo model. Seconds may be written as a
-number or as ``30s``, ``5m``, ``2h``, ``7d``; sizes as bytes or as ``64KiB``, ``32MiB``, ``1GiB``.
+Their defaults are complete: ``Settings()`` is a server on loopback with the demo model.
 """
 
 import hashlib
 import ipaddress
-import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
     SecretStr,
     field_validator,
     model_validator,
 )
 
-from headrace.errors import RequestError
+from headrace.config.fields import Count, Policy, Seconds, Size, Texts, Value, base_url, seconds, table, texts
+from headrace.config.targets import Targets
 from headrace.model.leave import LeavePolicy
 
 #: A key with fewer characters than this can be guessed.
 STRONG_KEY = 16
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)", re.IGNORECASE)
-_SIZES = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST = re.compile(r"\*|[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]+\]")
 
 
-def _seconds(value: object) -> object:
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    return float(match[1]) * _UNITS[match[2]] if match else value
-
-
-def _bytes(value: object) -> object:
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    return int(match[1]) * _SIZES[match[2].lower()] if match else value
-
-
-def _texts(value: object) -> object:
-    """A list; or a text with commas, which is how an environment variable holds one."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-def _table(value: object) -> object:
-    """A table; or its JSON, which is how an environment variable holds one."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError("expected a table, or JSON of one") from None
-
-
-def _policy(value: object) -> object:
-    if value is None or isinstance(value, LeavePolicy):
-        return value
-    try:
-        return LeavePolicy.parse(value if isinstance(value, str) else "")
-    except RequestError:
-        raise ValueError("expected 'cancel', 'keep' or 'linger=SECONDS' (at most a day)") from None
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=10 * 366 * 86_400, allow_inf_nan=False)]
-Size = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
-Count = Annotated[int, Field(ge=1)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
-Policy = Annotated[LeavePolicy, BeforeValidator(_policy), PlainSerializer(str)]
 ProfileName = Literal[
     "",
     "openai",
@@ -93,14 +44,6 @@ ProfileName = Literal[
     "openrouter",
     "vllm",
 ]
-
-
-class Value(BaseModel):
-    """What all tables have in common: they never change, and know every one of their keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True, validate_default=False
-    )
 
 
 class Server(Value):
@@ -120,9 +63,9 @@ class Server(Value):
     """The certificate's private key (PEM)."""
     keep_alive: Seconds = 15.0
     """Seconds of silence after which a streaming reply carries a keep-alive."""
-    gate: Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=60)] = 5.0
+    gate: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=60)] = 5.0
     """Seconds for which SDK faces hold the HTTP status back, so that an early upstream error keeps its own."""
-    drain: Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=3600)] = 30.0
+    drain: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=3600)] = 30.0
     """Seconds that running answers get to finish after SIGTERM."""
 
     @field_validator("hosts")
@@ -180,6 +123,12 @@ class Limits(Value):
     """The most answers being written at once for one key, in each worker."""
     readers_per_stream: Count = 10_000
     """The most readers of one answer, in each worker."""
+    topic_record_bytes: Size = 1 << 20
+    """The largest JSON value in a topic."""
+    topic_bytes: Size = 1 << 30
+    """The largest topic."""
+    topics_per_owner: Count = 10_000
+    """The most topics of one key."""
 
 
 class Deadlines(Value):
@@ -244,7 +193,7 @@ class Upstream(Value):
     """For `openai`: the project that is billed."""
     profile: ProfileName = ""
     """For `openai`: what server it is, which says what is peculiar to it; empty: by its host, else `compatible`."""
-    apis: Annotated[tuple[Literal["chat", "responses"], ...], BeforeValidator(_texts)] = ()
+    apis: Annotated[tuple[Literal["chat", "responses"], ...], BeforeValidator(texts)] = ()
     """For `openai` and `azure`: what it speaks, `chat`, `responses` or both. Calls in another dialect are converted to
     the first. Empty: by its profile, which is both for OpenAI itself and `chat` for all others."""
     include_usage: bool | None = None
@@ -261,18 +210,7 @@ class Upstream(Value):
     @field_validator("base_url")
     @classmethod
     def _base_url(cls, url: str) -> str:
-        if not url:
-            return url
-        try:
-            parts = urlsplit(url)
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            valid = False
-        if not valid or parts.query or parts.fragment or any(c <= " " for c in url):
-            raise ValueError("expected a URL such as https://host/v1, without query and fragment")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("expected a URL without user and password (use api_key)")
-        return url.rstrip("/")
+        return base_url(url)
 
 
 class Cors(Value):
@@ -282,7 +220,7 @@ class Cors(Value):
     """Origins such as `https://app.example.com`, or `*` for every one (then without credentials)."""
     credentials: bool = False
     """Whether such pages may send cookies."""
-    max_age: Annotated[int, BeforeValidator(_seconds), Field(ge=0, le=86_400)] = 600
+    max_age: Annotated[int, BeforeValidator(seconds), Field(ge=0, le=86_400)] = 600
     """Seconds for which a browser may remember a preflight's answer."""
 
     @field_validator("origins")
@@ -321,7 +259,7 @@ class Tickets(Value):
 
     secret: SecretStr = SecretStr("")
     """What signs them. Where it is empty, one is made and kept in the data folder."""
-    lifetime: Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=3600)] = 300.0
+    lifetime: Annotated[float, BeforeValidator(seconds), Field(gt=0, le=3600)] = 300.0
     """Seconds for which a ticket is good."""
 
     @field_validator("secret")
@@ -332,8 +270,8 @@ class Tickets(Value):
         return secret
 
 
-Models = Annotated[dict[str, Texts], BeforeValidator(_table)]
-Keys = Annotated[dict[str, Key], BeforeValidator(_table)]
+Models = Annotated[dict[str, Texts], BeforeValidator(table)]
+Keys = Annotated[dict[str, Key], BeforeValidator(table)]
 
 
 class Settings(Value):
@@ -343,14 +281,16 @@ class Settings(Value):
     store: Store = Store()
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
-    keys: Keys = {}
+    keys: Keys = {}  # noqa: RUF012 - pydantic copies it, here and below
     """API keys by name. The name is the owner of what is made with the key."""
-    upstreams: dict[str, Upstream] = {"demo": Upstream(kind="demo")}
+    upstreams: dict[str, Upstream] = {"demo": Upstream(kind="demo")}  # noqa: RUF012
     """Model providers by name."""
-    models: Models = {}
+    models: Models = {}  # noqa: RUF012
     """Other names for upstreams' models; a list is tried in its order."""
     default_model: str = ""
     """The model where a simple face's request names none. Where it is empty: the first real upstream's, or `demo`."""
+    proxy: Targets = {}  # noqa: RUF012
+    """Servers that requests are passed on to, by name."""
     cors: Cors = Cors()
     retention: Retention = Retention()
     on_leave: OnLeave = OnLeave()
@@ -361,7 +301,7 @@ class Settings(Value):
         """The upstreams that are used, the configured ones before the built-in demo."""
         return {name: upstream for name, upstream in self.upstreams.items() if upstream.enabled}
 
-    @field_validator("keys", "upstreams")
+    @field_validator("keys", "upstreams", "proxy")
     @classmethod
     def _names(cls, tables: dict[str, Value]) -> dict[str, Value]:
         for name in tables:

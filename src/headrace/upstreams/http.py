@@ -25,7 +25,7 @@ from headrace.errors import (
     UpstreamUnreachable,
 )
 from headrace.upstreams.http_connection import Connection
-from headrace.upstreams.http_dial import dial
+from headrace.upstreams.http_dial import Allowed, dial
 from headrace.upstreams.http_request import Body, Origin, Request, outgoing
 from headrace.upstreams.http_response import Response
 from headrace.upstreams.inflate import inflater
@@ -39,10 +39,10 @@ CONNECT = 5.0
 class Exchange:
     """A response whose head has come. Made for one request, used by one task.
 
-    Raises UpstreamProtocol where its body is coded in a way that is not understood.
+    Raises UpstreamProtocol where its body is coded in a way that is not understood, unless it is not to be inflated.
     """
 
-    def __init__(self, response: Response, connection: Connection) -> None:
+    def __init__(self, response: Response, connection: Connection, *, inflate: bool = True) -> None:
         self.status = response.status
         #: Lower-case names; only those of ``RESPONSE_HEADERS``, the first of each, none with control characters.
         self.headers = response.headers
@@ -50,7 +50,7 @@ class Exchange:
         self.ended = False
         self._response = response
         self._connection = connection
-        self._inflate = inflater(self.headers.pop("content-encoding", ""))
+        self._inflate = inflater(self.headers.pop("content-encoding", "")) if inflate else None
         if self._inflate is not None:
             self.headers.pop("content-length", None)
 
@@ -141,6 +141,7 @@ class Http:
     ``ssl_context`` is for a private CA; one that does not verify is refused (ConfigError). ``connect`` and
     ``keep_idle`` are in seconds. How many connections there are has no limit here: the core limits how many answers
     are written at a time, and a limit here would only hide in a queue.
+    ``allowed`` says to which addresses there may be connections; without ``inflate`` bodies come as they are coded.
     """
 
     def __init__(
@@ -149,12 +150,16 @@ class Http:
         ssl_context: ssl.SSLContext | None = None,
         connect: float = CONNECT,
         keep_idle: float = KEEP_IDLE,
+        allowed: Allowed | None = None,
+        inflate: bool = True,
     ) -> None:
         if ssl_context is not None and (ssl_context.verify_mode != ssl.CERT_REQUIRED or not ssl_context.check_hostname):
             raise ConfigError("TLS to an upstream is always verified: name its CA instead of turning this off.")
         self._ssl = ssl_context
         self._connect_within = connect
         self._keep_idle = keep_idle
+        self._allowed = allowed
+        self._inflate = inflate
         #: Those idle, in the order in which they became so.
         self._idle: dict[Origin, dict[Connection, None]] = {}
         self._all: set[Connection] = set()
@@ -178,11 +183,11 @@ class Http:
         connection = self._kept(request)
         if connection is not None:
             try:
-                return await _exchange(connection, request)
+                return await self._exchange(connection, request)
             except UpstreamError:
                 if not connection.stale:
                     raise
-        return await _exchange(await self._connected(request.origin), request)
+        return await self._exchange(await self._connected(request.origin), request)
 
     async def close(self) -> None:
         """Close all connections, those in use too."""
@@ -194,6 +199,14 @@ class Http:
             connection.close()
         if everything:
             await asyncio.wait(everything)
+
+    async def _exchange(self, connection: Connection, request: Request) -> Exchange:
+        response = await connection.ask(request)
+        try:
+            return Exchange(response, connection, inflate=self._inflate)
+        except UpstreamError:
+            connection.drop(response)
+            raise
 
     def _kept(self, request: Request) -> Connection | None:
         """An idle connection, if there is one and the request may go over it."""
@@ -214,7 +227,7 @@ class Http:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_within):
-                sock = await dial(origin.host, origin.port)
+                sock = await dial(origin.host, origin.port, self._allowed)
                 # From here on the socket is the transport's to close.
                 _, connection = await loop.create_connection(
                     lambda: Connection(origin, self._on_idle, self._on_lost),
@@ -251,15 +264,6 @@ class Http:
             if not idle:
                 del self._idle[origin]
         self._sweeper = loop.call_later(self._keep_idle / 4, self._sweep) if self._idle else None
-
-
-async def _exchange(connection: Connection, request: Request) -> Exchange:
-    response = await connection.ask(request)
-    try:
-        return Exchange(response, connection)
-    except UpstreamError:
-        connection.drop(response)
-        raise
 
 
 @cache

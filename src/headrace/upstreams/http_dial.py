@@ -6,7 +6,7 @@ asyncio can do this by itself, uvloop cannot.
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain, zip_longest
 from typing import Any
@@ -17,14 +17,21 @@ STAGGER = 0.25
 #: Family and address, as ``getaddrinfo`` tells them.
 Address = tuple[socket.AddressFamily, Any]
 
+#: Whether a numerical address may be connected to.
+Allowed = Callable[[str], bool]
 
-async def dial(host: str, port: int) -> socket.socket:
+
+async def dial(host: str, port: int, allowed: Allowed | None = None) -> socket.socket:
     """A connected socket, which is the caller's to close. Raises OSError where no address takes the connection.
 
+    Where ``allowed`` refuses one of the host's addresses, none is tried: a name that leads inside as well as outside
+    is a trap. What was asked is what is connected to, so it does not help to tell another address the next time.
     There is no deadline in here; cancelling closes what was begun.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if allowed is not None and not all(allowed(str(address[0])) for *_, address in found):
+        raise OSError("an address that is not allowed")
     addresses = in_turn((family, address) for family, _, _, _, address in found)
     if len(addresses) == 1:
         return await _connected(addresses[0])

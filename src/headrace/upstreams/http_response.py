@@ -30,6 +30,7 @@ RESPONSE_HEADERS = frozenset(
         "content-type",
         "etag",
         "last-modified",
+        "location",
         "openai-model",
         "openai-processing-ms",
         "openai-version",
