@@ -178,9 +178,8 @@ static const Dialect dialects[] = {
           "\"usage\":{\"output_tokens\":%4$u}}",
       EVENT("message_stop") "}"}},
     {"",
-     {0},
-     "data: " CHAT "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\" @%3$019llu\"},\"logprobs\":null,"
-         "\"finish_reason\":null}]}",
+     {"data: " CHAT "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]}"},
+     "data: " CHAT "{\"index\":0,\"delta\":{\"content\":\" @%3$019llu\"},\"logprobs\":null,\"finish_reason\":null}]}",
      {"data: " CHAT "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}]}",
       "data: " CHAT "],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":%4$u,\"total_tokens\":%4$u}}",
       "data: [DONE]"}},
