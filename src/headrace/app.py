@@ -28,6 +28,7 @@ from headrace.faces import (
     simple_chat,
     streams,
     ticketing,
+    topics,
     ui_chat,
 )
 from headrace.faces.guard import Guard
@@ -103,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
         ui_chat,
         simple_chat,
         streams,
+        topics,
         ticketing,
         models,
         health,

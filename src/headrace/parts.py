@@ -12,6 +12,7 @@ from headrace.core.deadlines import Deadlines, Limits
 from headrace.core.log import Kept
 from headrace.core.registry import Registry
 from headrace.core.routing import Forwarding, Upstream
+from headrace.core.topics import TopicLimits, Topics
 from headrace.faces.auth import Authenticator
 from headrace.faces.service import Manners, Service
 from headrace.faces.tickets import Tickets, secret_in
@@ -19,7 +20,9 @@ from headrace.model.dialect import CHAT, RESPONSES
 from headrace.records.database import Database
 from headrace.records.recorder import Recorder
 from headrace.stores.memory import MemoryLog
+from headrace.stores.memory_topics import MemoryTopics
 from headrace.stores.sqlite import SqliteLog
+from headrace.stores.sqlite_topics import SqliteTopics
 from headrace.upkeep import Upkeep
 from headrace.upstreams.anthropic import ANTHROPIC_URL, Anthropic
 from headrace.upstreams.azure import Azure
@@ -79,13 +82,15 @@ class Parts:
             keepalive=settings.server.keep_alive,
         )
         self._stack.push_async_callback(registry.close)
+        topics = await self._open_topics()
         retention = settings.retention
         kept = Kept(frames=retention.frames, stored=retention.stored, tombstone=retention.tombstone)
-        upkeep = Upkeep(registry, recorder, kept, clock)
+        upkeep = Upkeep(registry, recorder, topics, kept, clock)
         await upkeep.start()
         self._stack.push_async_callback(upkeep.close)
         return Service(
             registry=registry,
+            topics=topics,
             routes=routes,
             forwarders={upstream.name: upstream for upstream in upstreams if isinstance(upstream, Forwarding)},
             recorder=recorder,
@@ -109,6 +114,17 @@ class Parts:
             log = await SqliteLog(store.folder, durability=store.durability, clock=self._clock).open()
         self._stack.push_async_callback(log.close)
         return log
+
+    async def _open_topics(self) -> Topics:
+        store, limits = self._settings.store, self._settings.limits
+        if store.folder is None:
+            log: MemoryTopics | SqliteTopics = MemoryTopics(self._clock)
+        else:
+            log = await SqliteTopics.open(store.folder, durability=store.durability)
+        self._stack.push_async_callback(log.close)
+        return Topics(
+            log, self._clock, TopicLimits(limits.topic_record_bytes, limits.topic_bytes, limits.topics_per_owner)
+        )
 
     def _upstream(self, name: str, given: UpstreamSettings) -> Upstream:
         if given.kind == "demo":

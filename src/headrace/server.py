@@ -143,6 +143,7 @@ async def _serve(
         asyncio.get_running_loop().call_soon(ready)
         await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+        app.state.service.topics.drain()
         draining = asyncio.create_task(app.state.service.registry.drain(settings.server.drain))
         hurry = asyncio.create_task(again.wait())
         await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)

@@ -8,6 +8,7 @@ from headrace.core.clock import Clock
 from headrace.core.deadlines import pause
 from headrace.core.log import Kept, Retention
 from headrace.core.registry import Registry
+from headrace.core.topics import Topics
 from headrace.errors import StoreError
 from headrace.records.recorder import BATCH, Recorder
 
@@ -22,9 +23,10 @@ EXPIRE = 30.0
 class Upkeep:
     """Ends the streams of dead processes, records what has ended, and lets go of what is old."""
 
-    def __init__(self, registry: Registry, recorder: Recorder, kept: Kept, clock: Clock) -> None:
+    def __init__(self, registry: Registry, recorder: Recorder, topics: Topics, kept: Kept, clock: Clock) -> None:
         self._registry = registry
         self._recorder = recorder
+        self._topics = topics
         self._kept = kept
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
@@ -60,4 +62,5 @@ class Upkeep:
         log = self._registry.log
         if isinstance(log, Retention):
             await log.expire(self._clock.time(), self._kept)
+        await self._topics.expire()
         await self._recorder.expire_requests(self._clock.time() - self._kept.stored)

@@ -8,6 +8,17 @@ _METHODS = b"GET, HEAD, POST, PUT, DELETE"
 _ALLOWED = b"Authorization, Content-Type, Last-Event-ID, Idempotency-Key, Headrace-On-Leave, If-None-Match"
 _EXPOSED = b"Headrace-Stream-Id, Location, x-request-id"
 
+#: Below this, pages speak Durable Streams, which says most things in headers.
+_TOPICS = "/v1/topics/"
+_TOPICS_ALLOWED = (
+    b", Stream-Seq, Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Forked-From, Stream-Fork-Offset,"
+    b" Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, Producer-Seq"
+)
+_TOPICS_EXPOSED = (
+    b", ETag, Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-Cursor, Stream-TTL, Stream-Expires-At,"
+    b" Stream-SSE-Data-Encoding, Producer-Epoch, Producer-Seq, Producer-Expected-Seq, Producer-Received-Seq"
+)
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -28,27 +39,30 @@ class CorsPolicy:
         """Whether a browser asks for leave to ask."""
         return method == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers
 
-    def headers(self, origin: str) -> Headers:
+    def headers(self, origin: str, path: str = "") -> Headers:
         """What every response to a request from ``origin`` carries, errors and preflights too."""
+        exposed = self._exposed(path)
         if self._any:
-            return [] if not self.allows(origin) else [(b"access-control-allow-origin", b"*"), *self._exposed()]
+            return [] if not self.allows(origin) else [(b"access-control-allow-origin", b"*"), *exposed]
         if not self._origins:
             return []
         vary = (b"vary", b"Origin")
         if not self.allows(origin):
             return [vary]
-        return [vary, (b"access-control-allow-origin", origin.encode("latin-1")), *self._exposed()]
+        return [vary, (b"access-control-allow-origin", origin.encode("latin-1")), *exposed]
 
-    def preflight(self) -> Headers:
+    def preflight(self, path: str = "") -> Headers:
         """What the answer to an allowed preflight carries beyond that."""
+        allowed = _ALLOWED + _TOPICS_ALLOWED if path.startswith(_TOPICS) else _ALLOWED
         return [
             (b"access-control-allow-methods", _METHODS),
-            (b"access-control-allow-headers", _ALLOWED),
+            (b"access-control-allow-headers", allowed),
             (b"access-control-max-age", str(self._max_age).encode()),
         ]
 
-    def _exposed(self) -> Headers:
-        exposed = [(b"access-control-expose-headers", _EXPOSED)]
+    def _exposed(self, path: str) -> Headers:
+        named = _EXPOSED + _TOPICS_EXPOSED if path.startswith(_TOPICS) else _EXPOSED
+        exposed = [(b"access-control-expose-headers", named)]
         if self._credentials:
             exposed.append((b"access-control-allow-credentials", b"true"))
         return exposed

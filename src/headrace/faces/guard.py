@@ -68,13 +68,13 @@ class Guard:
         request_id = _request_id(headers)
         origin = _text(headers, b"origin")
         ids = [(name, request_id.encode()) for name in _REQUEST_IDS]
-        reply = _Reply(send, [*ids, *self._cors.headers(origin)])
+        reply = _Reply(send, [*ids, *self._cors.headers(origin, _path(scope))])
         body = _Body(receive, self._body_bytes, self._patience if scope["method"] in _UNSAFE else None)
         scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id}}
         try:
             self._check_host(scope, headers)
             if self._cors.is_preflight(scope["method"], headers):
-                await self._preflight(reply, origin)
+                await self._preflight(reply, origin, _path(scope))
                 return
             self._check_origin(scope, headers, origin)
             _check_body(headers, self._body_bytes)
@@ -102,7 +102,7 @@ class Guard:
         A browser's own word (``Sec-Fetch-Site``) counts more than the comparison of ``Origin`` with ``Host``, because
         a proxy may have changed the latter. Clients that are no browsers send neither.
         """
-        path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
+        path = _path(scope).rstrip("/")
         if scope["method"] not in _UNSAFE and not (scope["method"] == "GET" and path in STARTED_BY_GET):
             return
         if origin and self._cors.allows(origin):
@@ -115,10 +115,10 @@ class Guard:
         if not own:
             raise Forbidden("Web pages from elsewhere may not do this; [cors] origins names those that may.")
 
-    async def _preflight(self, reply: "_Reply", origin: str) -> None:
+    async def _preflight(self, reply: "_Reply", origin: str, path: str) -> None:
         if not self._cors.allows(origin):
             raise Forbidden("Web pages of this origin may not ask here; [cors] origins names those that may.")
-        await reply.send_whole(204, self._cors.preflight(), b"")
+        await reply.send_whole(204, self._cors.preflight(path), b"")
 
     async def _refuse(self, scope: Scope, reply: "_Reply", error: HeadraceError) -> None:
         status, headers, body = self._render(scope, error)
@@ -244,6 +244,11 @@ def _request_id(headers: Mapping[bytes, list[bytes]]) -> str:
     """The client's, where it is one that can stand in a log; else a new one."""
     given = _text(headers, b"x-request-id")
     return given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from headrace.core.registry import Registry
 from headrace.core.routing import Forwarder, Routes
+from headrace.core.topics import Topics
 from headrace.faces.auth import Caller
 from headrace.faces.tickets import Tickets
 from headrace.model.leave import LeavePolicy
@@ -30,6 +31,7 @@ class Service:
     """Made by the app when it starts; the same for all requests."""
 
     registry: Registry
+    topics: Topics
     routes: Routes
     #: Upstreams to which other calls may be passed through, by name, the first one first.
     forwarders: Mapping[str, Forwarder]

@@ -16,6 +16,8 @@ from headrace.wire.json_object import check_nesting, encode
 
 #: An append that is larger becomes several records.
 PIECE = 64 << 10
+#: The type of which each record is one value.
+JSON = "application/json"
 #: Cursors count intervals of so many seconds since then (2024-10-09).
 INTERVAL = 20
 _SINCE = 1_728_432_000
@@ -107,12 +109,12 @@ def json_array(records: Sequence[bytes]) -> bytes:
 
 def is_text(kind: str) -> bool:
     """Whether records of a type (without parameters) can stand in an event as they are."""
-    return kind.startswith("text/") or kind == "application/json"
+    return kind.startswith("text/") or kind == JSON
 
 
 def data_event(records: Sequence[bytes], kind: str) -> bytes:
     """Records as one event."""
-    if kind == "application/json":
+    if kind == JSON:
         data = json_array(records)
     else:
         data = b"".join(records)
