@@ -1,7 +1,8 @@
 """Lose the connection in the middle of an answer and read on, with the stock OpenAI SDK.
 
-The same call is made again with two headers: `Idempotency-Key`, by which Headrace finds the answer that is already
-being written, and `Last-Event-ID`, the number of the last chunk that was seen. No second answer is ever started.
+The same call is made again with the same `Idempotency-Key`, by which Headrace finds the answer that is already being
+written; no second one is ever started. The SDK hides the ids of its events, so the answer is read from its start and
+the chunks that were seen are left out: they are the same, whatever API the model's provider speaks.
 
     pip install openai
     python examples/rejoin_openai.py            # HEADRACE_URL says where the server is, if not on this machine
@@ -29,9 +30,10 @@ def read_on(model: str, text: str, tries: int = 10) -> Iterator[ChatCompletionCh
         try:
             stream = client.chat.completions.create(model=model, messages=messages, stream=True, extra_headers=headers)
             with stream:
-                for chunk in stream:
-                    seen += 1
-                    headers["Last-Event-ID"] = str(seen)
+                for number, chunk in enumerate(stream, 1):
+                    if number <= seen:
+                        continue
+                    seen = number
                     yield chunk
                     if attempt == 0 and seen == 20:
                         print(" [the connection is lost]", file=sys.stderr)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e.node_process import FOLDER, node
 from tests.e2e.page_server import CuttingProxy, PageServer
 from tests.e2e.server import HeadraceServer
 
@@ -36,8 +37,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, pages: PageServer) -> Itera
 def run(name: str, url: str, *arguments: str) -> str:
     """What an example prints."""
     command = [sys.executable] if name.endswith(".py") else ["sh"]
+    return _printed([*command, str(EXAMPLES / name), *arguments], url)
+
+
+def _printed(command: list[str], url: str, folder: Path | None = None) -> str:
     done = subprocess.run(
-        [*command, str(EXAMPLES / name), *arguments],
+        command,
+        cwd=folder,
         env={**os.environ, "HEADRACE_URL": url},
         capture_output=True,
         text=True,
@@ -58,6 +64,46 @@ def test_rejoin_openai(server: HeadraceServer) -> None:
     streams = server.json("GET", "/v1/streams")["data"]
     assert len(streams) == before + 1
     assert streams[0]["state"] == "completed"
+
+
+@pytest.mark.timeout(60)
+def test_rejoin_responses(server: HeadraceServer) -> None:
+    """The same with the calls that the SDK has for it."""
+    before = len(server.json("GET", "/v1/streams")["data"])
+    with CuttingProxy(server.port, b'" 50"', cuts=1) as first, CuttingProxy(first.port, b'" 200"', cuts=1) as second:
+        assert run("rejoin_responses.py", second.url).strip() == COUNT
+        assert (first._left, second._left) == (0, 0)
+    streams = server.json("GET", "/v1/streams")["data"]
+    assert len(streams) == before + 1
+    assert (streams[0]["dialect"], streams[0]["state"]) == ("openai.responses", "completed")
+
+
+def test_anthropic_over_openai(server: HeadraceServer) -> None:
+    """It runs the tool that the model calls, and the model goes on with what that says."""
+    printed = run("anthropic_over_openai.py", server.url)
+    assert "[weather: {'city': 'Oslo'}]" in printed
+    assert "It is sunny in Oslo." in printed
+    assert "(end_turn, " in printed
+    assert {one["dialect"] for one in server.json("GET", "/v1/streams")["data"][:2]} == {"anthropic.messages"}
+
+
+@pytest.mark.node
+@pytest.mark.timeout(60)
+def test_usechat(server: HeadraceServer) -> None:
+    """Left, resumed as the same message, stopped. Its code is run where the packages are."""
+    code = (EXAMPLES / "usechat.mjs").read_text(encoding="utf-8")
+    left, resumed, same, stopping, end = _printed(
+        [node(), "--input-type=module", "-e", code], server.url, FOLDER
+    ).splitlines()
+    assert left == f"left after: {_count(20)}"
+    assert resumed == f"resumed to: {_count(40)}"
+    assert same == "the same message: true"
+    assert stopping == 'stopping: {"cancelled":true,"state":"cancelled"}'
+    assert end == "the end: abort"
+
+
+def _count(most: int) -> str:
+    return " ".join(map(str, range(1, most + 1)))
 
 
 def test_stop_answer(server: HeadraceServer) -> None:
