@@ -131,7 +131,7 @@ class Writer:
         fork, offset = topic.fork, START
         lineage: Lineage = ()
         if fork is not None:
-            source = standing(self._file, fork.source)
+            source = self._source(fork.source)
             lineage = _inherited(source, fork.inherited)
             offset = place(self._file, source, fork.inherited)
         due = topic.expires if topic.ttl is None else topic.created + topic.ttl
@@ -158,6 +158,12 @@ class Writer:
             ),
         )
         return self._file.last_insert_rowid()
+
+    def _source(self, id: int) -> Row:
+        try:
+            return standing(self._file, id)
+        except NotFound:
+            raise StreamGone from None
 
     def append(
         self, id: int, expected_tail: int, records: Sequence[bytes], note: Note, now: float, closed: bool

@@ -1,0 +1,1 @@
+export default { test: { include: ["conformance.mjs"], testTimeout: 30_000 } }
