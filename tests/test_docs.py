@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -66,8 +67,8 @@ def _tables() -> ModuleType:
         ("errors", "errors.md"),
         ("reasons", "errors.md"),
         ("routes", "http-api.md"),
-        ("carried", "dialects.md"),
-        ("lacking", "dialects.md"),
+        ("carried", "conversion.md"),
+        ("lacking", "conversion.md"),
     ],
 )
 def test_tables_follow_the_code(table: str, page: str) -> None:
@@ -292,10 +293,11 @@ def _shell(block: str, server: HeadraceServer, folder: Path) -> str:
 
 
 @pytest.mark.slow
-def test_readme_python_works(server: HeadraceServer, tmp_path: Path) -> None:
-    """The Python block prints an answer."""
-    (block,) = _blocks(README, "python")
-    code = block.replace("127.0.0.1:8003", f"127.0.0.1:{server.port}")
+@pytest.mark.parametrize("number", [0, 1], ids=["openai", "anthropic"])
+def test_readme_python_works(server: HeadraceServer, tmp_path: Path, number: int) -> None:
+    """Each Python block prints an answer."""
+    openai, anthropic = _blocks(README, "python")
+    code = (openai, anthropic)[number].replace("127.0.0.1:8003", f"127.0.0.1:{server.port}")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("You said: Hello")
@@ -333,6 +335,28 @@ def test_the_wire_is_as_shown(server: HeadraceServer, path: str, body: dict[str,
     assert path == "/infer" or _plain(real) == _plain(block) + "\n"
 
 
+HI = [{"role": "user", "content": "hi"}]
+PAGE = [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "hi"}]}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "path", "body", "end"),
+    [
+        ("dialects.md", "/v1/chat/completions", {"messages": HI}, "data: [DONE]"),
+        ("openai-responses.md", "/v1/responses", {"input": "hi"}, "event: response.completed"),
+        ("anthropic-messages.md", "/v1/messages", {"max_tokens": 9, "messages": HI}, "event: message_stop"),
+        ("ai-sdk.md", "/api/chat", {"id": "c", "messages": PAGE}, "data: [DONE]"),
+    ],
+)
+def test_the_events_are_as_shown(server: HeadraceServer, page: str, path: str, body: dict[str, Any], end: str) -> None:
+    """Those that a page shows of an answer follow each other so in a real one."""
+    shown = next(block for block in _blocks(DOCS / page) if block.startswith(("event: ", "data: ")))
+    real = _plain(server.request("POST", path, {"model": "demo/echo", "stream": True, **body})[2].decode())
+    assert _plain(shown) in real
+    assert real.split("\n\n")[-2].startswith(end)
+
+
 def _plain(wire: str) -> str:
-    wire = re.sub(r"st_\w{26}", "st_ID", wire)
-    return re.sub(r'retry: \d+|"created":\d+', "N", wire)
+    wire = re.sub(r"(st|msg|resp)_\w{26}", r"\1_ID", wire)
+    return re.sub(r'retry: \d+|"created":\d+|chatcmpl-\w+', "N", wire)
