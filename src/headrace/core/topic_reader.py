@@ -45,13 +45,19 @@ class TopicReader:
         """What there is; where that is nothing, it is empty, and something has happened or the time is over."""
         topics, id = self._topics, self._head.id
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        wake = partial(resolve, woken)
+        rung = False
+
+        def wake() -> None:
+            nonlocal rung
+            rung = True
+            resolve(woken)
+
         batch = await topics.log.read(id, self.offset, max_bytes=max_bytes, wake=wake)
         try:
             if not batch.records and not batch.ended and seconds > 0 and not topics.draining:
                 await self._wait(woken, seconds)
         finally:
-            if not woken.done() or woken.cancelled():
+            if not rung:
                 topics.log.forget(id, wake)
         return batch
 

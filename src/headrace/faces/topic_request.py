@@ -19,7 +19,8 @@ _MAX_TEXT = 256
 
 def path_of(path: str, param: str = "path") -> str:
     """A topic's path, decoded. Raises RequestError for one that a proxy or a log may take for another."""
-    if not 0 < len(path) <= LONGEST or not path.isprintable() or {"", ".", ".."} & set(path.split("/")):
+    printable = path.isprintable() and "\ufffd" not in path  # which stands for what is no UTF-8
+    if not 0 < len(path) <= LONGEST or not printable or {"", ".", ".."} & set(path.split("/")):
         raise RequestError(
             f"A topic's path is 1 to {LONGEST} printable characters, and none of its parts is empty, '.' or '..'.",
             param=param,
