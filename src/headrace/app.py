@@ -19,6 +19,7 @@ from headrace.config import Settings, load
 from headrace.errors import HeadraceError, NotFound, RequestError
 from headrace.faces import (
     chat_completions,
+    exports,
     failures,
     health,
     messages,
@@ -105,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
         simple_chat,
         streams,
         topics,
+        exports,
         ticketing,
         models,
         health,

@@ -15,6 +15,7 @@ from headrace.core.routing import Forwarding, Upstream
 from headrace.core.topics import TopicLimits, Topics
 from headrace.faces.auth import Authenticator
 from headrace.faces.service import Manners, Service
+from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets, secret_in
 from headrace.model.dialect import CHAT, RESPONSES
 from headrace.records.database import Database
@@ -72,7 +73,8 @@ class Parts:
         lookout.start()
         self._stack.push_async_callback(lookout.close)
         tickets = Tickets(self._ticket_secret(), clock, lifetime=settings.tickets.lifetime)
-        recorder = Recorder(log, Database(settings.store.folder), clock)
+        records = Database(settings.store.folder)
+        recorder = Recorder(log, records, clock)
         self._stack.push_async_callback(recorder.close)
         registry = Registry(
             log,
@@ -94,6 +96,8 @@ class Parts:
             routes=routes,
             forwarders={upstream.name: upstream for upstream in upstreams if isinstance(upstream, Forwarding)},
             recorder=recorder,
+            records=records,
+            exports=Shares(settings.limits.exports_per_owner, "exports"),
             tickets=tickets,
             authenticate=Authenticator(settings.keys, tickets).of_request,
             manners=Manners(

@@ -221,6 +221,8 @@ async def test_the_whole_surface(house):
         await ask("DELETE", f"/v1/streams/{id}", route=one)
         await ask("GET", f"/v1/streams/{id}", status=410, route=one)
         await ask("GET", "/v1/streams/%ff%00", status=404, route=one)
+        await ask("GET", "/v1/exports/generations")
+        await ask("HEAD", "/v1/exports/generations?format=csv")
         await ask("GET", "/v1/models")
         await ask("GET", "/v1/models/demo/echo", route="/v1/models/{id:path}")
         await ask("POST", "/v1/embeddings", {"model": "good", "input": "x"}, route="/v1/{path:path}")

@@ -123,6 +123,8 @@ class Limits(Value):
     """The most answers being written at once for one key, in each worker."""
     readers_per_stream: Count = 10_000
     """The most readers of one answer, in each worker."""
+    exports_per_owner: Count = 4
+    """The most exports under way at once for one key, in each worker."""
     topic_record_bytes: Size = 1 << 20
     """The largest JSON value in a topic."""
     topic_bytes: Size = 1 << 30

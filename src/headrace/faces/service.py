@@ -9,8 +9,10 @@ from headrace.core.registry import Registry
 from headrace.core.routing import Forwarder, Routes
 from headrace.core.topics import Topics
 from headrace.faces.auth import Caller
+from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets
 from headrace.model.leave import LeavePolicy
+from headrace.records.database import Database
 from headrace.records.recorder import Recorder
 
 
@@ -36,6 +38,9 @@ class Service:
     #: Upstreams to which other calls may be passed through, by name, the first one first.
     forwarders: Mapping[str, Forwarder]
     recorder: Recorder
+    #: Where the recorder writes, to be read page by page; and how many may do so.
+    records: Database
+    exports: Shares
     tickets: Tickets
     manners: Manners
     authenticate: Callable[[Request], Caller]
