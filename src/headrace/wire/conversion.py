@@ -1,6 +1,6 @@
 """Requests said in another dialect: a reader for each that clients speak, a writer for each that upstreams speak.
 
-docs/dialects.md has the table of what is carried, dropped and refused; a test holds it to this code.
+docs/conversion.md has the tables of what is carried, dropped and refused; a test holds it to this code.
 """
 
 from collections.abc import Callable, Mapping
