@@ -69,6 +69,8 @@ class StreamReply(Response):
         self._task: asyncio.Task[None] | None = None
         self._send_due = NEVER
         self._left = False
+        #: The body has ended cleanly.
+        self.whole = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply. Returns early, without the last part of the body, where the answer did not complete."""
@@ -84,7 +86,7 @@ class StreamReply(Response):
             if not self._left:
                 raise
         except OSError:
-            pass  # the client has left: that is how some servers tell it on send
+            self._left = True  # that is how some servers tell it on send
         finally:
             watcher.cancel()
             self._task.cancel()
@@ -113,6 +115,7 @@ class StreamReply(Response):
             outcome = reader.rendering.outcome
             if outcome is not None and outcome.state is not State.COMPLETED and not await self._has_records():
                 await self._refused(outcome)(scope, receive, send)
+                self.whole = True
                 return
         if scope.get("http_version", "1.1").startswith("1"):
             self.headers["connection"] = "keep-alive"
@@ -123,6 +126,7 @@ class StreamReply(Response):
         outcome = reader.outcome
         if outcome is not None and (outcome.state is State.COMPLETED or reader.told_end):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+            self.whole = True
 
     async def _send_all(self, send: Send) -> None:
         """Send what there is; where the rest cannot be read, the reply ends unfinished."""

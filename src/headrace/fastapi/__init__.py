@@ -12,19 +12,26 @@
         return streams.sse(run(job))              # also .ndjson(rows) .csv(rows) .text(words) .bytes(chunks)
 
 ``run`` is an ordinary generator, asynchronous or not. Without a store, ``sse``, ``ndjson``, ``csv``, ``text`` and
-``bytes_`` of this module are the same replies, sent and forgotten.
+``bytes_`` of this module are the same replies, sent and forgotten. ``JsonLines``, ``Blocks`` and ``Progress`` put what
+comes in other pieces.
 """
 
 from headrace.core.deadlines import Limits
 from headrace.errors import ConfigError
 from headrace.fastapi.errors import StreamError
 from headrace.fastapi.forms import Event
+from headrace.fastapi.reframing import Blocks, JsonLines, Progress
 from headrace.fastapi.streams import Stream, Streams
+from headrace.wire.ndjson import MalformedLine
 
 __all__ = [
+    "Blocks",
     "ConfigError",
     "Event",
+    "JsonLines",
     "Limits",
+    "MalformedLine",
+    "Progress",
     "Stream",
     "StreamError",
     "Streams",

@@ -9,7 +9,7 @@ from fastapi import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import NoMatchFound
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from headrace.core.log import Head
 from headrace.core.registry import Registry
@@ -93,25 +93,8 @@ class Delivery(StreamReply):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply. Raises Cut where the body stays unfinished although the client is there."""
-        done = False
-
-        async def listening() -> Message:
-            nonlocal done
-            message = await receive()
-            done |= message["type"] == "http.disconnect"
-            return message
-
-        async def noting(message: Message) -> None:
-            nonlocal done
-            done |= message["type"] == "http.response.body" and not message.get("more_body", False)
-            try:
-                await send(message)
-            except OSError:
-                done = True
-                raise
-
-        await super().__call__(scope, listening, noting)
-        if not done:
+        await super().__call__(scope, receive, send)
+        if not (self.whole or self._left):
             raise Cut
 
 

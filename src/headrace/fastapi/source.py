@@ -77,7 +77,12 @@ class Direct(Generic[T]):
         with FAULTS:
             if self._iterator is None:
                 self._iterator = aiter(self._items)
-            item = await anext(self._iterator, _END)
+            try:
+                item = await anext(self._iterator, _END)
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                raise Fault from None  # something that the generator waited for, and not its reader
             if item is _END:
                 self._ended = True
                 return self._maker.last()
@@ -311,6 +316,11 @@ async def _finish(iterator: object) -> None:
     if isinstance(iterator, AsyncGenerator):
         with suppress(Fault), FAULTS:
             await iterator.aclose()
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 _tasks: set["asyncio.Task[None]"] = set()

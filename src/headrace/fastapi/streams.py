@@ -25,6 +25,7 @@ Stream = AsyncIterable[Any] | Iterable[Any]
 
 _ONE_OWNER = "local"
 _MAX_RETRY = 10**9
+_MAX_KEEPALIVE = 86_400.0
 
 
 class Streams:
@@ -143,8 +144,8 @@ class Streams:
         """
         if retry is not None and not 0 <= retry <= _MAX_RETRY:
             raise ValueError("retry is in milliseconds, from 0 on")
-        if not keepalive > 0:
-            raise ValueError("keepalive is in seconds, and more than 0")
+        if not 0 < keepalive <= _MAX_KEEPALIVE:
+            raise ValueError("keepalive is in seconds, more than 0 and at most a day")
         manner = Manner(
             status_code=status_code,
             headers=headers or {},
