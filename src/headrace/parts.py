@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Self
 
+from headrace.config import ProxyTarget as TargetSettings
 from headrace.config import Settings
 from headrace.config import Upstream as UpstreamSettings
 from headrace.core.clock import Clock, SystemClock
@@ -14,7 +15,8 @@ from headrace.core.registry import Registry
 from headrace.core.routing import Forwarding, Upstream
 from headrace.core.topics import TopicLimits, Topics
 from headrace.faces.auth import Authenticator
-from headrace.faces.service import Manners, Service
+from headrace.faces.relay import Bounds
+from headrace.faces.service import Manners, Proxied, Service
 from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets, secret_in
 from headrace.model.dialect import CHAT, RESPONSES
@@ -29,10 +31,12 @@ from headrace.upstreams.anthropic import ANTHROPIC_URL, Anthropic
 from headrace.upstreams.azure import Azure
 from headrace.upstreams.demo import Demo
 from headrace.upstreams.http import Http
+from headrace.upstreams.http_public import is_public
 from headrace.upstreams.lookout import Lookout
 from headrace.upstreams.openai import OPENAI_URL, OpenAI
 from headrace.upstreams.profile import PROFILES, Profile, profile_of
 from headrace.upstreams.routes import Table
+from headrace.upstreams.target import ProxyTarget
 
 
 class Parts:
@@ -95,6 +99,7 @@ class Parts:
             topics=topics,
             routes=routes,
             forwarders={upstream.name: upstream for upstream in upstreams if isinstance(upstream, Forwarding)},
+            targets={name: self._target(given) for name, given in settings.proxy.items()},
             recorder=recorder,
             records=records,
             exports=Shares(settings.limits.exports_per_owner, "exports"),
@@ -136,6 +141,26 @@ class Parts:
         trusted = ssl.create_default_context(cafile=given.ca_file) if given.ca_file else None
         http = Http(ssl_context=trusted, connect=self._settings.deadlines.connect)
         return _PROVIDERS[given.kind](name, given, http, self._clock)
+
+    def _target(self, given: TargetSettings) -> Proxied:
+        settings = self._settings
+        trusted = ssl.create_default_context(cafile=given.ca_file) if given.ca_file else None
+        http = Http(
+            ssl_context=trusted,
+            connect=settings.deadlines.connect,
+            allowed=None if given.private else is_public,
+            inflate=given.record,  # what is recorded is read by others, in their own time and way
+        )
+        self._stack.push_async_callback(http.close)
+        headers = {name: value.get_secret_value() for name, value in given.headers.items()}
+        bounds = Bounds(
+            first=given.first or settings.deadlines.first,
+            idle=given.idle or settings.deadlines.idle,
+            send=settings.deadlines.send,
+            body=given.max_bytes,
+        )
+        whole = min(given.max_bytes or settings.limits.body_bytes, settings.limits.body_bytes)
+        return Proxied(ProxyTarget(given.base_url, headers, given.methods, http), bounds, given.record, whole)
 
     def _ticket_secret(self) -> bytes:
         configured = self._settings.tickets.secret.get_secret_value()

@@ -35,9 +35,9 @@ class ProxyTarget(Value):
     private: bool = False
     """Whether it may be at an address that is not public: on this machine, in this network."""
     first: Seconds | None = None
-    """Seconds until its answer begins, once it has the request. Unset: `deadlines.first`."""
+    """Seconds until its answer begins, from when it took the last piece of the request. Unset: `deadlines.first`."""
     idle: Seconds | None = None
-    """Seconds for which it may take nothing of a request, or send nothing of an answer. Unset: `deadlines.idle`."""
+    """Seconds between two pieces of its answer. Unset: `deadlines.idle`."""
     max_bytes: Size | None = None
     """The largest body, of a request and of an answer. Unset: any. Recorded ones are bounded by `[limits]` too."""
     ca_file: Path | None = None

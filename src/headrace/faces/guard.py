@@ -32,6 +32,11 @@ Render = Callable[[Scope, HeadraceError], tuple[int, Mapping[str, str], bytes]]
 #: Paths on which a mere GET starts an answer.
 STARTED_BY_GET = frozenset({"/chat/stream", "/chat/completions"})
 
+#: Paths below which even a mere GET goes out with somebody's credentials, and bodies are passed on and never held: how
+#: large one may be, their face knows.
+PASSED_ON = "/v1/proxy/"
+UNHELD = 1 << 62
+
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
@@ -69,7 +74,8 @@ class Guard:
         origin = _text(headers, b"origin")
         ids = [(name, request_id.encode()) for name in _REQUEST_IDS]
         reply = _Reply(send, [*ids, *self._cors.headers(origin, _path(scope))])
-        body = _Body(receive, self._body_bytes, self._patience if scope["method"] in _UNSAFE else None)
+        limit = UNHELD if _path(scope).startswith(PASSED_ON) else self._body_bytes
+        body = _Body(receive, limit, self._patience if scope["method"] in _UNSAFE else None)
         scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id}}
         try:
             self._check_host(scope, headers)
@@ -77,7 +83,7 @@ class Guard:
                 await self._preflight(reply, origin, _path(scope))
                 return
             self._check_origin(scope, headers, origin)
-            _check_body(headers, self._body_bytes)
+            _check_body(headers, limit)
             await self._app(scope, body.receive, reply.for_app(body))
         except HeadraceError as error:
             if reply.started:
@@ -103,7 +109,7 @@ class Guard:
         a proxy may have changed the latter. Clients that are no browsers send neither.
         """
         path = _path(scope).rstrip("/")
-        if scope["method"] not in _UNSAFE and not (scope["method"] == "GET" and path in STARTED_BY_GET):
+        if scope["method"] not in _UNSAFE and not _starts(scope["method"], path):
             return
         if origin and self._cors.allows(origin):
             return
@@ -244,6 +250,11 @@ def _request_id(headers: Mapping[bytes, list[bytes]]) -> str:
     """The client's, where it is one that can stand in a log; else a new one."""
     given = _text(headers, b"x-request-id")
     return given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+
+
+def _starts(method: str, path: str) -> bool:
+    """Whether even a method that should change nothing starts something there."""
+    return path.startswith(PASSED_ON) or (method == "GET" and path in STARTED_BY_GET)
 
 
 def _path(scope: Scope) -> str:

@@ -28,7 +28,7 @@ from headrace.model.dialect import MESSAGES
 from headrace.wire.json_object import encode, lenient
 
 #: What is below these is ours alone: a wrong method or path there is refused, never somebody else's to answer.
-OURS = ("/v1/streams/", "/v1/topics/", "/v1/chat/", "/v1/messages/", "/v1/responses/", "/v1/exports/")
+OURS = ("/v1/streams/", "/v1/topics/", "/v1/proxy/", "/v1/chat/", "/v1/messages/", "/v1/responses/", "/v1/exports/")
 
 #: What is not, though it is below them: batches run and are kept at the upstream, and these two make no stream.
 FOREIGN = ("/v1/messages/batches/", "/v1/responses/compact/", "/v1/responses/input_tokens/")

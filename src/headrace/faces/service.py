@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.requests import Request
 
@@ -9,11 +10,13 @@ from headrace.core.registry import Registry
 from headrace.core.routing import Forwarder, Routes
 from headrace.core.topics import Topics
 from headrace.faces.auth import Caller
+from headrace.faces.relay import Bounds
 from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets
 from headrace.model.leave import LeavePolicy
 from headrace.records.database import Database
 from headrace.records.recorder import Recorder
+from headrace.upstreams.target import ProxyTarget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,15 @@ class Manners:
     api_chat: LeavePolicy
 
 
+class Proxied(NamedTuple):
+    """A target of the proxy, and how it is treated. A request that is recorded is at most ``whole`` bytes."""
+
+    target: ProxyTarget
+    bounds: Bounds
+    record: bool
+    whole: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """Made by the app when it starts; the same for all requests."""
@@ -37,6 +49,8 @@ class Service:
     routes: Routes
     #: Upstreams to which other calls may be passed through, by name, the first one first.
     forwarders: Mapping[str, Forwarder]
+    #: The proxy's, by name.
+    targets: Mapping[str, Proxied]
     recorder: Recorder
     #: Where the recorder writes, to be read page by page; and how many may do so.
     records: Database

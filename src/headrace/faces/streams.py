@@ -6,11 +6,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from headrace.core.log import Head
+from headrace.errors import RequestError
 from headrace.faces.auth import Caller, caller
 from headrace.faces.dialects import DIALECTS, SHORT, all_seen, named, view
+from headrace.faces.raw import rejoin
 from headrace.faces.reply import StreamReply
 from headrace.faces.requests import cursor_of
 from headrace.faces.service import Service, service
+from headrace.model.dialect import RAW
 from headrace.model.outcome import State
 
 router = APIRouter(prefix="/v1/streams", tags=["Streams"])
@@ -52,8 +55,12 @@ async def read(
     gets 204, which is what stops an `EventSource`. Readers here are observers: their leaving stops nothing.
     """
     head = await at.registry.find(who.owner, id)
-    dialect = named(show, head.meta.dialect)
     cursor = cursor_of(request, head)
+    if head.meta.dialect == RAW:
+        if show is not None:
+            raise RequestError("What was recorded as it came is shown so.", param="as")
+        return await rejoin(at, head, cursor, participant=participate)
+    dialect = named(show, head.meta.dialect)
     if all_seen(head, cursor, dialect):
         return Response(status_code=204)
     shape = DIALECTS[dialect]

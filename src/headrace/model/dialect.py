@@ -19,6 +19,9 @@ UNNAMED = "simple.unnamed"
 INFER = "simple.infer"
 TEXT = "simple.text"
 
+#: None: records as they came, whose format is a media type.
+RAW = "raw"
+
 _OBJECT = ".object"
 
 

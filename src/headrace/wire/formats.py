@@ -24,8 +24,17 @@ _DECODERS: dict[str, type[Decoder]] = {
 }
 
 
+class _Opaque:
+    """A media type: whatever it holds is no answer of a model."""
+
+    def decode(self, _: Record) -> list[Event]:
+        return []
+
+
 def decoder(format: str) -> Decoder:
-    """A new decoder. Raises ValueError for a format that is none of ours."""
+    """A new decoder; for a media type one that finds nothing. Raises ValueError for what is no format of ours."""
+    if "/" in format:
+        return _Opaque()
     found = _DECODERS.get(dialect.dialect_of(format))
     if found is None:
         raise ValueError(f"not a format that is known: {format}")
