@@ -1,20 +1,20 @@
 """An answer while it comes in, streamed or in one piece, in whatever dialect its upstream speaks."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 from headrace.core.routing import Answer
-from headrace.errors import UpstreamError, UpstreamProtocol
+from headrace.errors import UpstreamProtocol
 from headrace.model import dialect
 from headrace.model.outcome import Usage
 from headrace.model.record import Record
 from headrace.upstreams.http import Exchange
 from headrace.wire.chat import object as chat
 from headrace.wire.facts import Facts
+from headrace.wire.intake import Intake
 from headrace.wire.json_object import lenient
 from headrace.wire.messages import object as messages
 from headrace.wire.responses import object as responses
-from headrace.wire.sse import Decoder, Frame
+from headrace.wire.sse import Decoder
 
 #: Bytes of an answer that is not streamed.
 MAX_WHOLE = 16 << 20
@@ -32,28 +32,6 @@ _FACTS: Mapping[str, Callable[[object], Facts]] = {
     dialect.RESPONSES: responses.facts,
     dialect.MESSAGES: messages.facts,
 }
-
-
-class Intake(Protocol):
-    """Frames of a dialect to records. The attributes are what is known so far; see :mod:`headrace.wire.chat.intake`."""
-
-    format: str
-    upstream_id: str
-    model: str
-    finish_reason: str
-    ignored: int
-    ended: bool
-    error: UpstreamError | None
-
-    @property
-    def usage(self) -> Usage | None:
-        """What was used."""
-
-    def take(self, frames: Sequence[Frame]) -> list[Record]:
-        """The records to log. Never raises."""
-
-    def finish(self) -> None:
-        """The body has ended cleanly. Raises UpstreamTruncated unless the answer had, and what ``error`` holds."""
 
 
 async def answer_in(exchange: Exchange, intake: Intake) -> Answer:

@@ -6,7 +6,7 @@ from typing import Any
 from headrace.core.clock import Clock, SystemClock
 from headrace.core.routing import Answer, Call, ModelCard
 from headrace.model.dialect import RESPONSES
-from headrace.upstreams.answers import Intake, answer_in
+from headrace.upstreams.answers import answer_in
 from headrace.upstreams.endpoint import CLIENT_HEADERS, Endpoint, checked_base, checked_headers
 from headrace.upstreams.http import Exchange, Http
 from headrace.upstreams.model_list import ModelList, listed
@@ -14,6 +14,7 @@ from headrace.upstreams.prepare import prepared
 from headrace.upstreams.profile import Profile, profile_of
 from headrace.wire.chat.intake import Intake as ChatIntake
 from headrace.wire.facts import named
+from headrace.wire.intake import Intake
 from headrace.wire.json_object import encode
 from headrace.wire.responses.intake import Intake as ResponsesIntake
 

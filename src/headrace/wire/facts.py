@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from headrace.model.outcome import Usage
-from headrace.wire.tolerance import name_of, text_of
+from headrace.wire.intake import name_of, text_of
 
 
 class Facts(NamedTuple):

@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from headrace.errors import UpstreamError, UpstreamProtocol, UpstreamTruncated
+from headrace.errors import UpstreamTruncated
 from headrace.model import dialect
-from headrace.model.outcome import Usage
 from headrace.model.record import Record
+from headrace.wire import intake
 from headrace.wire.chat.usage import usage_of
+from headrace.wire.intake import name_of, text_of
 from headrace.wire.json_object import lenient
 from headrace.wire.openai_errors import fault, is_flat_error, scrub_value
 from headrace.wire.sse import Frame
-from headrace.wire.tolerance import is_too_much, name_of, text_of
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -38,7 +38,7 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 _record = tuple.__new__
 
 
-class Intake:
+class Intake(intake.Intake):
     """Frames to records. Made for one answer; the attributes are what is known so far.
 
     ``usage_wanted`` says whether the client asked for a usage chunk: one that only we asked for is not a record.
@@ -48,24 +48,14 @@ class Intake:
     format = dialect.CHAT
 
     def __init__(self, usage_wanted: bool, *, done_marker: bool = True) -> None:
-        self.upstream_id = ""
-        self.model = ""
-        self.finish_reason = ""
-        self.usage: Usage | None = None
-        #: Frames that are not records because they are not valid, or came twice, or after the end.
-        self.ignored = 0
-        self.ended = False
-        #: Why the answer has failed; to be raised once the records before it are logged. What comes after is ignored.
-        self.error: UpstreamError | None = None
+        super().__init__()
         self._usage_wanted = usage_wanted
         self._done_marker = done_marker
         self._reasons: dict[int, str] = {}  # of every choice that was opened; empty until it finishes
         self._usage_told = False
-        self._good = 0
-        self._invalid = 0
 
     def take(self, frames: Sequence[Frame]) -> list[Record]:
-        """The records to log: those frames that are the answer, their payload untouched. Never raises."""
+        """The records to log. See the base."""
         records: list[Record] = []
         for frame in frames:
             if self.ended or self.error is not None:
@@ -88,13 +78,9 @@ class Intake:
 
     def finish(self) -> None:
         """The body has ended cleanly. Raises UpstreamTruncated unless the answer had, and what ``error`` holds."""
-        if self.error is None and not self.ended:
-            if self._done_marker or not self._all_finished():
-                self.error = UpstreamTruncated()
-            else:
-                self.ended = True
-        if self.error is not None:
-            raise self.error
+        if self.error is None and not self._done_marker:
+            self.ended = self._all_finished()
+        super().finish()
 
     def _is_record(self, event: str, data: bytes, chunk: _Chunk) -> bool:
         """Note what a valid frame says. False where it is not to be logged."""
@@ -174,10 +160,7 @@ class Intake:
         value = lenient(data)
         if isinstance(value, dict):
             return _tolerant(value)
-        self.ignored += 1
-        self._invalid += 1
-        if is_too_much(self._invalid, self._good):
-            self.error = UpstreamProtocol()
+        self._refuse()
         return None
 
     def _all_finished(self) -> bool:

@@ -9,16 +9,16 @@ from typing import Any
 
 import msgspec
 
-from headrace.errors import UpstreamError, UpstreamProtocol, UpstreamTruncated
+from headrace.errors import UpstreamProtocol, UpstreamTruncated
 from headrace.model import dialect
-from headrace.model.outcome import Usage
 from headrace.model.record import Record
+from headrace.wire import intake
+from headrace.wire.intake import name_of, text_of
 from headrace.wire.json_object import lenient
 from headrace.wire.messages.reasons import canonical
 from headrace.wire.messages.usage import Counts
 from headrace.wire.openai_errors import fault, scrub_value
 from headrace.wire.sse import Frame
-from headrace.wire.tolerance import is_too_much, name_of, text_of
 
 _CONTENT = frozenset({"content_block_start", "content_block_delta", "content_block_stop"})
 
@@ -46,8 +46,8 @@ _decode = msgspec.json.Decoder(_Event).decode
 _record = tuple.__new__
 
 
-class Intake:
-    """Frames to records. Made for one answer; the attributes are what is known so far.
+class Intake(intake.Intake):
+    """Frames to records.
 
     A record's event is the type that its data says: the SDKs go by that name, and skip a frame without one.
     ``finish_reason`` is a canonical word. ``usage`` is a guess until the answer's own tokens are told.
@@ -56,27 +56,13 @@ class Intake:
     format = dialect.MESSAGES
 
     def __init__(self) -> None:
-        self.upstream_id = ""
-        self.model = ""
-        self.finish_reason = ""
-        #: Frames that are not records because they are not valid, came twice or out of order, or after the end.
-        self.ignored = 0
-        self.ended = False
-        #: Why the answer has failed; to be raised once the records before it are logged. What comes after is ignored.
-        self.error: UpstreamError | None = None
+        super().__init__()
         self._counts = Counts()
         self._begun = False
         self._stop_reason = ""
-        self._good = 0
-        self._invalid = 0
-
-    @property
-    def usage(self) -> Usage | None:
-        """What has been used."""
-        return self._counts.usage
 
     def take(self, frames: Sequence[Frame]) -> list[Record]:
-        """The records to log: those frames that are the answer, their payload untouched. Never raises."""
+        """The records to log. See the base."""
         records: list[Record] = []
         for frame in frames:
             if self.ended or self.error is not None:
@@ -97,13 +83,6 @@ class Intake:
                 records.append(_record(Record, (kind, data)))
         self._good += len(records)
         return records
-
-    def finish(self) -> None:
-        """The body has ended cleanly. Raises UpstreamTruncated unless the answer had, and what ``error`` holds."""
-        if self.error is None and not self.ended:
-            self.error = UpstreamTruncated()
-        if self.error is not None:
-            raise self.error
 
     def _is_record(self, kind: str, name: str, data: bytes, event: _Event) -> bool:
         """Note what a valid frame says. False where it is not to be logged."""
@@ -130,7 +109,7 @@ class Intake:
         self._begun = True
         self.upstream_id = name_of(message.id or "")
         self.model = name_of(message.model or "")
-        self._counts.add(message.usage, final=False)
+        self._count(message.usage, final=False)
         return True
 
     def _too_early(self, kind: str) -> bool:
@@ -143,7 +122,7 @@ class Intake:
 
     def _delta(self, event: _Event) -> bool:
         """Why the answer stops is told once; a client would believe the last. Usage may come again: it is a total."""
-        self._counts.add(event.usage, final=True)
+        self._count(event.usage, final=True)
         reason = (event.delta.stop_reason if event.delta else None) or ""
         if self._stop_reason and reason != self._stop_reason:
             self.ignored += 1
@@ -151,6 +130,10 @@ class Intake:
         self._stop_reason = reason
         self.finish_reason = canonical(reason)
         return True
+
+    def _count(self, usage: dict[str, Any] | None, *, final: bool) -> None:
+        self._counts.add(usage, final=final)
+        self.usage = self._counts.usage
 
     def _stop(self) -> bool:
         """Without a reason to stop the answer was cut, by a proxy or a crash on the other side, and looks whole."""
@@ -165,12 +148,6 @@ class Intake:
             return True
         self._refuse()
         return False
-
-    def _refuse(self) -> None:
-        self.ignored += 1
-        self._invalid += 1
-        if is_too_much(self._invalid, self._good):
-            self.error = UpstreamProtocol()
 
     def _odd(self, name: str, data: bytes) -> _Event | None:
         """A frame that is not an event as it should be: an error, invalid, or JSON with types of its own."""

@@ -9,16 +9,16 @@ from typing import Any
 
 import msgspec
 
-from headrace.errors import UpstreamError, UpstreamFault, UpstreamProtocol, UpstreamTruncated
+from headrace.errors import UpstreamError, UpstreamFault
 from headrace.model import dialect
-from headrace.model.outcome import Usage
 from headrace.model.record import Record
+from headrace.wire import intake
+from headrace.wire.intake import name_of, text_of
 from headrace.wire.json_object import lenient
 from headrace.wire.openai_errors import fault
 from headrace.wire.responses.terminal import ENDS, OPENINGS, detail_of, reason_of
 from headrace.wire.responses.usage import usage_of
 from headrace.wire.sse import Frame
-from headrace.wire.tolerance import is_too_much, name_of, text_of
 
 # Events without a word of the answer.
 _KEEP_ALIVES = frozenset({"ping", "keepalive"})
@@ -37,27 +37,17 @@ _decode = msgspec.json.Decoder(_Event).decode
 _record = tuple.__new__
 
 
-class Intake:
-    """Frames to records, each named by its type. Made for one answer; the attributes are what is known so far."""
+class Intake(intake.Intake):
+    """Frames to records, each named by its type."""
 
     format = dialect.RESPONSES
 
     def __init__(self) -> None:
-        self.upstream_id = ""
-        self.model = ""
-        self.finish_reason = ""
-        self.usage: Usage | None = None
-        #: Frames that are not records because they are not valid, or came after the end.
-        self.ignored = 0
-        self.ended = False
-        #: Why the answer has failed; to be raised once the records before it are logged. What comes after is ignored.
-        self.error: UpstreamError | None = None
+        super().__init__()
         self._seen: set[str] = set()
-        self._good = 0
-        self._invalid = 0
 
     def take(self, frames: Sequence[Frame]) -> list[Record]:
-        """The records to log: those frames that are the answer, their payload untouched. Never raises."""
+        """The records to log. See the base."""
         records: list[Record] = []
         for frame in frames:
             event, data, _ = frame
@@ -78,13 +68,6 @@ class Intake:
                 records.append(_record(Record, (type, data)))
         self._good += len(records)
         return records
-
-    def finish(self) -> None:
-        """The body has ended cleanly. Raises UpstreamTruncated unless the answer had, and what ``error`` holds."""
-        if self.error is None and not self.ended:
-            self.error = UpstreamTruncated()
-        if self.error is not None:
-            raise self.error
 
     def _is_record(self, type: str, data: bytes) -> bool:
         """Note what a frame says that is looked at. False where it is not to be logged."""
@@ -130,10 +113,7 @@ class Intake:
         if event == "error":
             self.error = UpstreamFault()
             return None
-        self.ignored += 1
-        self._invalid += 1
-        if is_too_much(self._invalid, self._good):
-            self.error = UpstreamProtocol()
+        self._refuse()
         return None
 
 
