@@ -223,6 +223,14 @@ async def test_the_whole_surface(house):
         await ask("GET", "/v1/streams/%ff%00", status=404, route=one)
         await ask("GET", "/v1/exports/generations")
         await ask("HEAD", "/v1/exports/generations?format=csv")
+        one = "/v1/topics/{path:path}"
+        await ask("PUT", "/v1/topics/a/b", [1], status=201, route=one)
+        await ask("POST", "/v1/topics/a/b", [2], status=204, route=one)
+        assert await ask("GET", "/v1/topics/a/b", route=one) == b"[1,2]"
+        await ask("HEAD", "/v1/topics/a/b", route=one)
+        assert b'"path":"a/b"' in await ask("GET", "/v1/topics")
+        await ask("DELETE", "/v1/topics/a/b", status=204, route=one)
+        await ask("GET", "/v1/topics/%ff%00", status=400, route=one)
         await ask("GET", "/v1/models")
         await ask("GET", "/v1/models/demo/echo", route="/v1/models/{id:path}")
         await ask("POST", "/v1/embeddings", {"model": "good", "input": "x"}, route="/v1/{path:path}")
