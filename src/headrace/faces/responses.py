@@ -55,8 +55,8 @@ async def create(request: Request, at: Asked, who: Asker) -> Response:
     if (found := await continued(at, request, who.owner)) is not None:
         return _stream(at, *found, location=False)
     asked = parse_request(raw)
-    if who.key and asked.body.get("conversation") is not None:
-        raise RequestError("Where there are several owners, conversations are not kept.", param="conversation")
+    if asked.body.get("conversation") is not None:
+        raise RequestError("Conversations are not kept here; previous_response_id goes on.", param="conversation")
     body = await complete(at, who.owner, asked.body)
     head, fresh = await _start(request, at, who, asked, body, raw)
     if fresh and head.meta.stored:
