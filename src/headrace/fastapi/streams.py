@@ -142,8 +142,8 @@ class Streams:
         ``on_leave`` is as for all streams of this app, or otherwise here. ``fingerprint`` is what tells this request
         from another under the same ``Idempotency-Key``, beside method and URL; its body, for instance.
         """
-        if retry is not None and not 0 <= retry <= _MAX_RETRY:
-            raise ValueError("retry is in milliseconds, from 0 on")
+        if retry is not None and not (type(retry) is int and 0 <= retry <= _MAX_RETRY):
+            raise ValueError("retry is a whole number of milliseconds, from 0 on")
         if not 0 < keepalive <= _MAX_KEEPALIVE:
             raise ValueError("keepalive is in seconds, more than 0 and at most a day")
         manner = Manner(
