@@ -11,7 +11,7 @@ from tests.wire.chat.pieces import ANSWER, COMPLETED, USAGE, chunk, frames, outc
 from headrace.errors import ErrorDetail
 from headrace.model import dialect
 from headrace.model.events import Extra, Failed, Finished, Reasoning, Refusal, Started, Text, ToolCall, Used
-from headrace.model.outcome import State, Usage
+from headrace.model.outcome import Outcome, State, Usage
 from headrace.model.record import Record
 from headrace.wire.chat.decoder import Decoder
 from headrace.wire.chat.encoder import DONE, Encoder, ending
@@ -298,13 +298,26 @@ EVENTS = st.lists(
 )
 
 
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.INTERRUPTED])
+def test_an_answer_that_fails_after_its_last_word_has_no_finish(state):
+    """Another dialect says why it finishes before it has ended; nobody is told until it has."""
+    encoder = Encoder("c", "m", 17)
+    events = [Text(text="a"), Finished(reason="stop"), Used(usage=Usage(input=3, output=2))]
+
+    made = [record for event in events for record in encoder.encode(event)]
+    made += encoder.end(Outcome(state=state, reason="upstream_truncated", ended_at=1.0))
+
+    assert b'"finish_reason":"stop"' not in b"".join(record.data for record in made)
+    assert "error" in json.loads(made[-1].data)
+
+
 @given(EVENTS)
 def test_events_survive_the_dialect(events):
     """Encoded and decoded they are the same, in the log's format and through the intake."""
     finished = [Finished(reason="stop", choice=choice) for choice in sorted({event.choice for event in events})]
     all_events = [STARTED, *events, *finished]
     encoder = Encoder()
-    made = [record for event in all_events for record in encoder.encode(event)]
+    made = [record for event in all_events for record in encoder.encode(event)] + encoder.finish()
 
     intake = Intake(usage_wanted=False)
     logged = intake.take(frames(*[record.data for record in made], DONE))
@@ -313,7 +326,7 @@ def test_events_survive_the_dialect(events):
     assert intake.ended
     assert decode(*[record.data for record in made]) == all_events
     again = Encoder()
-    assert [record for event in all_events for record in again.encode(event)] == made
+    assert [record for event in all_events for record in again.encode(event)] + again.finish() == made
 
 
 KEYS = [

@@ -30,6 +30,8 @@ class Encoder:
         }
         self._include_usage = include_usage
         self._opened: set[int] = set()
+        #: Why each choice finished. That is told at the end alone: after its last word an answer may still fail.
+        self._reasons: dict[int, str] = {}
         self._usage: Usage | None = None
 
     def start(self) -> list[Record]:
@@ -53,18 +55,24 @@ class Encoder:
             case events.ToolCall():
                 return [self._delta(event.choice, {"tool_calls": [_tool_call(event)]})]
             case events.Finished():
-                return [self._delta(event.choice, {}, finish_reason=_reason(event.reason))]
+                self._reasons.setdefault(event.choice, _reason(event.reason))
             case events.Extra(dialect=dialect.CHAT, payload=dict(payload)):
                 return [self._extra(payload)]
         return []
 
     def end(self, outcome: Outcome) -> list[Record]:
-        """The last frames: usage where it is wanted and known, and what :func:`ending` says."""
-        usage = outcome.usage or self._usage
-        if outcome.state is not State.COMPLETED or not self._include_usage or usage is None:
+        """The last frames: of a completed answer its finish, and usage where it is wanted and known; then the end."""
+        if outcome.state is not State.COMPLETED:
             return ending(outcome)
+        usage = outcome.usage or self._usage
+        if not self._include_usage or usage is None:
+            return [*self.finish(), *ending(outcome)]
         chunk = {**self._base, "choices": [], "usage": usage_object(usage)}
-        return [Record("", encode(chunk)), *ending(outcome)]
+        return [*self.finish(), Record("", encode(chunk)), *ending(outcome)]
+
+    def finish(self) -> list[Record]:
+        """The chunks that say why each choice finished, once the answer is known to be complete."""
+        return [self._delta(choice, {}, finish_reason=reason) for choice, reason in self._reasons.items()]
 
     def _delta(self, choice: int, delta: dict[str, Any], finish_reason: str | None = None) -> Record:
         delta = self._opening(choice) | delta

@@ -42,7 +42,10 @@ def completion(
 def _chunks(records: Iterable[Record], format: str, encoder: Encoder) -> Iterator[Record]:
     """Records of another dialect as chunks."""
     decode = decoder(format).decode
-    return (chunk for record in records for event in decode(record) for chunk in encoder.encode(event))
+    for record in records:
+        for event in decode(record):
+            yield from encoder.encode(event)
+    yield from encoder.finish()
 
 
 class Collector:
