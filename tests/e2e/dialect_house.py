@@ -78,16 +78,13 @@ class House(NamedTuple):
 def dialect_house(folder: Path) -> Iterator[House]:
     """The server and its upstreams, running."""
     with UpstreamThread(_play) as upstream:
-        with HeadraceServer(folder, _toml(upstream.url)) as server:
+        with HeadraceServer(folder, f"[deadlines]\nfirst = 5\nidle = 5\n{upstreams_toml(upstream.url)}") as server:
             yield House(server, upstream)
 
 
-def _toml(url: str) -> str:
+def upstreams_toml(url: str) -> str:
+    """Configuration for the three upstreams, all at one origin."""
     return f"""
-[deadlines]
-first = 5
-idle = 5
-
 [upstreams.chat]
 kind = "openai"
 base_url = "{url}/v1"

@@ -5,7 +5,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { DefaultChatTransport, jsonSchema, readUIMessageStream, streamText, tool } from "ai";
 import OpenAI from "openai";
-import { run } from "./plan.mjs";
+import { run, text } from "./plan.mjs";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 const apiKey = "sk-client";
@@ -63,7 +63,7 @@ const asked = {
   },
 };
 
-const nothing = () => ({ said: "", reasoning: "", calls: [], finish: "", usage: null, error: "", status: 0 });
+const nothing = () => ({ said: "", reasoning: "", calls: [], finish: "", usage: null, error: "", status: 0, shown: "" });
 const parsed = (calls) => Object.values(calls).map(([id, name, text]) => [id, name, JSON.parse(text || "{}")]);
 
 const clients = {
@@ -152,7 +152,7 @@ const clients = {
     for await (const message of readUIMessageStream({ stream, onError })) last = message;
     seen.said = last.parts.filter(({ type }) => type === "text").map(({ text }) => text).join("");
     seen.reasoning = last.parts.filter(({ type }) => type === "reasoning").map(({ text }) => text).join("");
-    const called = last.parts.filter(({ type }) => type.startsWith("tool-"));
+    const called = last.parts.filter(({ type, state }) => type.startsWith("tool-") && state === "input-available");
     seen.calls = called.map(({ type, toolCallId, input }) => [toolCallId, type.slice(5), input]);
     const usage = last.metadata?.usage;
     if (usage) seen.usage = [usage.inputTokens, usage.outputTokens];
@@ -184,7 +184,8 @@ async function sdk(model, { model: _, ...body }, seen) {
   for await (const part of fullStream) {
     if (part.type === "text-delta") seen.said += part.text;
     if (part.type === "reasoning-delta") seen.reasoning += part.text;
-    if (part.type === "tool-call") seen.calls.push([part.toolCallId, part.toolName, part.input]);
+    // One that was cut is no call to the SDK either: it tells the model so, and runs nothing.
+    if (part.type === "tool-call" && !part.invalid) seen.calls.push([part.toolCallId, part.toolName, part.input]);
     if (part.type === "error") failed(part.error, seen);
     if (part.type === "finish") {
       seen.finish = part.finishReason;
@@ -196,6 +197,7 @@ async function sdk(model, { model: _, ...body }, seen) {
 function failed(error, seen) {
   const inner = error?.error?.error ?? error?.error ?? error?.data?.error ?? error;
   seen.status = error?.status ?? error?.statusCode ?? 0;
+  seen.shown += `${text(error)}${error?.responseBody ?? ""}${JSON.stringify(error?.responseHeaders ?? Object.fromEntries(error?.headers ?? []))}`;
   seen.error ||= `${error?.code ?? inner?.code ?? inner?.type ?? error?.name ?? "error"}: ${error?.message ?? JSON.stringify(error)}`;
 }
 
