@@ -1,11 +1,10 @@
 """Measures what an event costs through headrace.fastapi, beside Starlette, fastapi.sse and sse-starlette.
 
-``make bench-library`` runs it and writes the table of docs/library.md. One uvicorn process serves bench/library_app.py;
+``make bench ARGS=--library`` runs it and writes the table of docs/library.md. A uvicorn process serves library_app.py;
 what is told is the CPU time of that process, divided by the events. In each round every way meets every scenario;
 figures are medians over the rounds.
 """
 
-import argparse
 import asyncio
 import importlib.util
 import os
@@ -115,30 +114,17 @@ def table(figures: dict[str, dict[str, list[float]]], names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--quick", action="store_true", help="one round, and nothing is written")
-    chosen = options.parse_args()
+def main(rounds: int, *, write: bool) -> None:
     ways = [way for way in WAYS if way != "sse-starlette" or importlib.util.find_spec("sse_starlette")]
     figures: dict[str, dict[str, list[float]]] = {way: {name: [] for name in SCENARIOS} for way in ways}
     with served() as port:
-        for _ in range(1 if chosen.quick else chosen.rounds):
+        for _ in range(rounds):
             for name, scenario in SCENARIOS.items():
                 for way in ways:
                     figures[way][name].append(measure(port, way, scenario))
     told = table(figures, [*SCENARIOS])
     print(told)
-    if not chosen.quick:
+    if write:
+        pattern = r"(<!-- bench:library -->\n).*?(<!-- bench:end -->)"
         text = PAGE.read_text(encoding="utf-8")
-        filled = re.sub(
-            r"(<!-- table:library-bench -->\n).*?(<!-- table:end -->)",
-            lambda match: f"{match[1]}{told}\n{match[2]}",
-            text,
-            flags=re.DOTALL,
-        )
-        PAGE.write_text(filled, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+        PAGE.write_text(re.sub(pattern, lambda match: f"{match[1]}\n{told}\n\n{match[2]}", text, flags=re.DOTALL))

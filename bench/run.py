@@ -18,6 +18,8 @@ from pathlib import Path
 import relays
 import report
 
+import library
+
 ROOT = Path(__file__).parent.parent
 RELAYS: dict[str, Callable[[relays.Relay, Path], AbstractContextManager[relays.Relay]]] = {
     "direct": relays.direct,
@@ -169,6 +171,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--relays", nargs="+", choices=RELAYS, default=list(RELAYS), help="measure these only")
     parser.add_argument("--streams", nargs="+", type=int, help="only the scenarios with these numbers of streams")
     parser.add_argument("--pairs", action="store_true", help="only the pairs of dialects, beside the plain one")
+    parser.add_argument("--library", action="store_true", help="headrace.fastapi beside its peers, and nothing else")
     parser.add_argument("--no-write", action="store_true", help="print, write nothing")
     return parser.parse_args()
 
@@ -183,6 +186,9 @@ def chosen_scenarios(options: argparse.Namespace) -> list[Scenario]:
 
 def main() -> None:
     options = arguments()
+    if options.library:
+        library.main(options.rounds or (1 if options.quick else 5), write=not (options.quick or options.no_write))
+        return
     if len(os.sched_getaffinity(0)) < 2:
         print("There is one core only: relay and load share it, and the figures mean little.", file=sys.stderr)
     chosen = chosen_scenarios(options)
