@@ -372,6 +372,13 @@ MESSAGES = [
         "[server] workers",
         "'memory:' belongs to one process; more workers need a data folder",
     ),
+    ("[files]\nfolder = 'nope'", "[files] folder", "there is no such folder"),
+    ("[files]\nfolder = '.'", "[files] folder", "the data folder lies in it, and would be served"),
+    (
+        "[files]\nfolder = '.'\n[store]\ndata = '..'",
+        "[files] folder",
+        "it lies in the data folder, where nothing but streams may be",
+    ),
     ("[server]\ntls_key = 'nope.pem'", "[server] tls_key", "tls_certificate is needed beside it"),
     ("[tickets]\nsecret = 'short'", "[tickets] secret", "expected at least 16 characters"),
     ("a = = 3", "", "is not valid TOML: Invalid value (at line 1, column 5)"),

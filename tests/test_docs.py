@@ -1,5 +1,6 @@
 """The documentation: what it should name it names, what it shows is so, and what it tells people to type works."""
 
+import contextlib
 import importlib.util
 import json
 import re
@@ -228,9 +229,11 @@ def test_configuration_that_is_shown_works(page: Path, tmp_path: Path) -> None:
     toml = "\n".join(_blocks(page, "toml"))
     if toml:
         tomllib.loads(toml)
+        (tmp_path / "files").mkdir()
         (tmp_path / "headrace.toml").write_text(toml)
         environ = {"WORK_AZURE_KEY": "k" * 20, "OPENAI_API_KEY": "k" * 20}
-        load(environ=environ, folder=tmp_path)
+        with contextlib.chdir(tmp_path):
+            load(environ=environ, folder=tmp_path)
     for block in _blocks(page, "json"):
         json.loads(block)
 

@@ -17,6 +17,8 @@
     │   ├── BodyStalled                 the request stopped before its end
     │   ├── UnsupportedBody             a content type or encoding that is not read
     │   ├── HostRefused                 the Host header names a host that is not ours
+    │   ├── PreconditionFailed          a condition of the request does not hold
+    │   ├── RangeNotSatisfiable         nothing of the bytes asked for is there
     │   ├── NameTaken                   another request stands under this idempotency key
     │   ├── TopicConflict               a topic is not as the request takes it to be
     │   │   ├── TopicClosed             no more is appended to it
@@ -165,6 +167,27 @@ class HostRefused(RequestError):
 
     code = "host_refused"
     status = 421
+
+
+class PreconditionFailed(RequestError):
+    """What is there is not what the request takes it to be."""
+
+    code = "precondition_failed"
+    status = 412
+
+
+class RangeNotSatisfiable(RequestError):
+    """Nothing of the range is there.
+
+    ``size`` is how many bytes there are.
+    """
+
+    code = "range_not_satisfiable"
+    status = 416
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message, param="Range")
+        self.size = size
 
 
 class NameTaken(RequestError):

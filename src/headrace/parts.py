@@ -15,6 +15,7 @@ from headrace.core.registry import Registry
 from headrace.core.routing import Forwarding, Upstream
 from headrace.core.topics import TopicLimits, Topics
 from headrace.faces.auth import Authenticator
+from headrace.faces.folder import Folder
 from headrace.faces.relay import Bounds
 from headrace.faces.service import Manners, Proxied, Service
 from headrace.faces.shares import Shares
@@ -104,6 +105,7 @@ class Parts:
             records=records,
             exports=Shares(settings.limits.exports_per_owner, "exports"),
             tickets=tickets,
+            folder=self._open_folder(),
             authenticate=Authenticator(settings.keys, tickets).of_request,
             manners=Manners(
                 gate=settings.server.gate,
@@ -134,6 +136,14 @@ class Parts:
         return Topics(
             log, self._clock, TopicLimits(limits.topic_record_bytes, limits.topic_bytes, limits.topics_per_owner)
         )
+
+    def _open_folder(self) -> Folder | None:
+        root = self._settings.files.folder
+        if root is None:
+            return None
+        folder = Folder(root, self._clock)
+        self._stack.callback(folder.close)
+        return folder
 
     def _upstream(self, name: str, given: UpstreamSettings) -> Upstream:
         if given.kind == "demo":

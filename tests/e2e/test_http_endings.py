@@ -59,8 +59,12 @@ class House:
 
 @pytest.fixture(params=KINDS)
 async def house(request, tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.txt").write_bytes(b"one two three")
     async with ScriptedUpstream(play) as upstream:
-        toml = upstream_toml(f"{upstream.url}/v1", models=MODELS)
+        toml = upstream_toml(f"{upstream.url}/v1", models=MODELS) + '[files]\nfolder = "files"\n'
+        toml += f'[proxy.up]\nbase_url = "{upstream.url}/v1"\nprivate = true\n'
+        toml += 'methods = ["GET", "HEAD", "POST", "PUT", "PATCH"]\n'
         server = HeadraceServer(tmp_path, toml, kind=request.param)
         await asyncio.to_thread(server.start)
         try:
@@ -231,11 +235,19 @@ async def test_the_whole_surface(house):
         assert b'"path":"a/b"' in await ask("GET", "/v1/topics")
         await ask("DELETE", "/v1/topics/a/b", status=204, route=one)
         await ask("GET", "/v1/topics/%ff%00", status=400, route=one)
+        one = "/v1/proxy/{target}/{path:path}"
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH"):
+            await ask(method, "/v1/proxy/up/embeddings", route=one)
+        await ask("DELETE", "/v1/proxy/up/x", status=405, route=one)
         await ask("GET", "/v1/models")
         await ask("GET", "/v1/models/demo/echo", route="/v1/models/{id:path}")
         await ask("POST", "/v1/embeddings", {"model": "good", "input": "x"}, route="/v1/{path:path}")
-        await ask("GET", "/v1/files", route="/v1/{path:path}")
-        await ask("DELETE", "/v1/files/1", route="/v1/{path:path}")
+        await ask("GET", "/v1/batches", route="/v1/{path:path}")
+        await ask("DELETE", "/v1/batches/1", route="/v1/{path:path}")
+        one = "/v1/files/{path:path}"
+        assert await ask("GET", "/v1/files/a.txt", route=one) == b"one two three"
+        await ask("HEAD", "/v1/files/a.txt", route=one)
+        await ask("GET", "/v1/files/none", status=404, route=one)
         for path in (
             "/health",
             "/healthz",

@@ -1,6 +1,7 @@
 """Settings: ``headrace.toml``, ``.env``, the environment and flags, validated with exact messages."""
 
 from headrace.config.checks import warnings
+from headrace.config.files import Files
 from headrace.config.loading import environment, load
 from headrace.config.targets import ProxyTarget
 from headrace.config.values import (
@@ -20,6 +21,7 @@ from headrace.config.values import (
 __all__ = [
     "Cors",
     "Deadlines",
+    "Files",
     "Key",
     "Limits",
     "OnLeave",

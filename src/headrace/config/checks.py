@@ -1,5 +1,6 @@
 """Settings that are each valid and together are not."""
 
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ def contradictions(settings: Settings, layers: Layers) -> Iterator[Problem]:
     yield from _upstreams(settings, layers)
     yield from _targets(settings, layers)
     yield from _models(settings, layers)
+    yield from _files(settings, layers)
 
 
 def _exposure(settings: Settings, layers: Layers) -> Iterator[Problem]:
@@ -107,6 +109,25 @@ def _models(settings: Settings, layers: Layers) -> Iterator[Problem]:
             if prefix not in used and target not in named and not asked:
                 text = f"no upstream has {target[:60]!r}; upstreams are {', '.join(used) or 'none'}"
                 yield Problem(layers.place(("models", name)), text)
+
+
+def _files(settings: Settings, layers: Layers) -> Iterator[Problem]:
+    """The folder is there, and nothing of ours lies in it: it is for everybody who may ask."""
+    folder = settings.files.folder
+    if folder is None:
+        return
+    place = layers.place(("files", "folder"))
+    if os.open not in os.supports_dir_fd:
+        yield Problem(place, "this system cannot open files without following links")
+    if not folder.is_dir():
+        yield Problem(place, "there is no such folder")
+    root = folder.resolve()
+    ours = {"data folder": settings.store.folder, "TLS key": settings.server.tls_key}
+    for name, path in ours.items():
+        if path is not None and path.resolve().is_relative_to(root):
+            yield Problem(place, f"the {name} lies in it, and would be served")
+    if settings.store.folder is not None and root.is_relative_to(settings.store.folder.resolve()):
+        yield Problem(place, "it lies in the data folder, where nothing but streams may be")
 
 
 def warnings(settings: Settings) -> list[str]:

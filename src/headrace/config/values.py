@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from headrace.config.fields import Count, Policy, Seconds, Size, Texts, Value, base_url, seconds, table, texts
+from headrace.config.files import Files
 from headrace.config.targets import Targets
 from headrace.model.leave import LeavePolicy
 
@@ -293,6 +294,7 @@ class Settings(Value):
     """The model where a simple face's request names none. Where it is empty: the first real upstream's, or `demo`."""
     proxy: Targets = {}  # noqa: RUF012
     """Servers that requests are passed on to, by name."""
+    files: Files = Files()
     cors: Cors = Cors()
     retention: Retention = Retention()
     on_leave: OnLeave = OnLeave()

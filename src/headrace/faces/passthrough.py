@@ -30,6 +30,9 @@ from headrace.wire.json_object import encode, lenient
 #: What is below these is ours alone: a wrong method or path there is refused, never somebody else's to answer.
 OURS = ("/v1/streams/", "/v1/topics/", "/v1/proxy/", "/v1/chat/", "/v1/messages/", "/v1/responses/", "/v1/exports/")
 
+#: Ours where a folder is served; else a client of OpenAI's means the files that its upstream keeps.
+FILES = "/v1/files/"
+
 #: What is not, though it is below them: batches run and are kept at the upstream, and these two make no stream.
 FOREIGN = ("/v1/messages/batches/", "/v1/responses/compact/", "/v1/responses/input_tokens/")
 
@@ -37,6 +40,8 @@ FOREIGN = ("/v1/messages/batches/", "/v1/responses/compact/", "/v1/responses/inp
 def is_ours(scope: Scope) -> bool:
     """Whether a path below ``/v1`` is answered here and nowhere else."""
     below = scope["path"].removeprefix(scope.get("root_path", "")) + "/"
+    if below.startswith(FILES):
+        return scope["app"].state.service.folder is not None
     return below.startswith(OURS) and not below.startswith(FOREIGN)
 
 

@@ -10,6 +10,7 @@ from headrace.core.registry import Registry
 from headrace.core.routing import Forwarder, Routes
 from headrace.core.topics import Topics
 from headrace.faces.auth import Caller
+from headrace.faces.folder import Folder
 from headrace.faces.relay import Bounds
 from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets
@@ -56,6 +57,8 @@ class Service:
     records: Database
     exports: Shares
     tickets: Tickets
+    #: Whose files are served; None leaves `/v1/files` to the upstreams.
+    folder: Folder | None
     manners: Manners
     authenticate: Callable[[Request], Caller]
 
