@@ -68,7 +68,7 @@ def _fields(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[str
 def _default(value: object) -> str:
     if isinstance(value, SecretStr) or value in ("", None, PydanticUndefined) or value == ():
         return ""
-    if isinstance(value, tuple):
+    if type(value) is tuple:  # not a policy, which is a tuple of its own kind
         return ", ".join(f"`{part}`" for part in value)
     if isinstance(value, bool):
         return "`true`" if value else "`false`"
