@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections import namedtuple
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import pytest
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from tests.library.app import frames, serving, told
 
 from headrace.errors import RequestError
-from headrace.fastapi import Event, StreamError, Streams
+from headrace.fastapi import Event, JsonLines, StreamError, Streams
 from headrace.fastapi.errors import Cut
 from headrace.testing.asgi import AppDriver
 from headrace.testing.clock import FakeClock, settle
@@ -336,6 +337,68 @@ async def test_item_without_form_is_an_error_of_the_generator(url, item):
         reply = await driver.ask("GET", "/go")
 
     assert [name for name, _ in told(reply.body)] == ["", "error", "close"]
+
+
+@URLS
+@KINDS
+async def test_error_of_our_own_parts_keeps_its_code(url, kind):
+    """A line without end is a limit, in a thread too; and nobody waits for ever."""
+    chunks = kind(b"[1]\n", b"[" * 200)
+    async with serving(lambda streams: streams.ndjson(JsonLines(max_line=100).of(chunks)), url) as driver:
+        reply = await driver.ask("GET", "/go")
+
+    first, last = [json.loads(line) for line in reply.body.splitlines()]
+    assert (first, last["error"]["code"]) == ([1], "limit")
+
+
+@URLS
+async def test_generator_that_wants_to_end_the_process_ends_itself(url):
+    """In its thread; its reader is told."""
+
+    def leaving():
+        yield "a"
+        raise SystemExit
+
+    async with serving(lambda streams: streams.sse(leaving()), url) as driver:
+        assert [name for name, _ in told((await driver.ask("GET", "/go")).body)] == ["", "error", "close"]
+
+
+@URLS
+async def test_time_out_around_items_is_the_generators_own(url):
+    """It is in one task from its first step to its last."""
+
+    async def limited():
+        async with asyncio.timeout(0.05):
+            yield "a"
+            await asyncio.sleep(0)
+            yield "b"
+            await asyncio.Event().wait()
+
+    async with serving(lambda streams: streams.sse(limited()), url) as driver:
+        events = told((await driver.ask("GET", "/go")).body)
+    assert [data for _, data in events[:2]] == [b"a", b"b"]
+    assert events[2][0] == "error"
+
+
+@URLS
+async def test_context_of_the_request_is_the_generators(url):
+    """Context variables (a tracer's, for instance) are as they were where the reply was sent."""
+    variable = ContextVar("variable", default="none")
+
+    async def reading():
+        yield variable.get()
+
+    def reading_plainly():
+        yield variable.get()
+
+    for generator in (reading, reading_plainly):
+
+        def make(streams: Streams, generator=generator) -> Response:
+            variable.set(generator.__name__)
+            return streams.text(generator())
+
+        async with serving(make, url) as driver:
+            assert (await driver.ask("GET", "/go")).body.decode() == generator.__name__
 
 
 # -- silence and leaving ---------------------------------------------------------------------------------------------

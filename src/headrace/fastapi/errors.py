@@ -62,10 +62,13 @@ class Faults:
 
     def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
         """Let pass what is a fault already, and what is no error (a cancellation)."""
-        if not isinstance(error, Exception) or isinstance(error, HeadraceError):
+        if not isinstance(error, Exception) or isinstance(error, Fault):
             return
         if isinstance(error, StreamError):
             raise Fault(error) from error
+        if isinstance(error, HeadraceError):  # of a part of ours that the generator uses: its words are ours
+            known = StreamError(error.message, code=error.code, status=error.status, retry=error.retryable)
+            raise Fault(known) from error
         logger.error("a generator failed", exc_info=error)
         raise Fault from error
 

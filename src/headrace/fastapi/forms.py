@@ -62,6 +62,8 @@ class Events(Items):
 
     def make(self, item: object) -> Record:
         """An event; the name ``message`` is that of events without one."""
+        if type(item) is dict:
+            return Record("", to_json(item))
         if type(item) is Event:
             return Record(item.event, _lines(data_of(item.data)))
         return Record("", _lines(data_of(item)))

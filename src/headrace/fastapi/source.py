@@ -94,11 +94,10 @@ class Direct(Generic[T]):
 
 
 class Ahead(Generic[T]):
-    """What is made and not yet taken. Belongs to the event loop, but for ``put``, which any thread may call."""
+    """What is made and not yet taken."""
 
     def __init__(self, maker: Maker[T]) -> None:
-        self._maker = maker
-        self._lock = threading.Lock()
+        self._size_of = maker.size
         self._made: list[T] = []
         self._size = 0
         self.ended = False
@@ -112,10 +111,8 @@ class Ahead(Generic[T]):
 
     def put(self, made: T) -> None:
         """Add one."""
-        size = self._maker.size(made)
-        with self._lock:
-            self._made.append(made)
-            self._size += size
+        self._made.append(made)
+        self._size += self._size_of(made)
 
     def end(self, error: Fault | None = None) -> None:
         """Nothing more comes."""
@@ -133,25 +130,24 @@ class Ahead(Generic[T]):
         """The reader has to wait."""
         return not (self._made or self.ended)
 
-    async def wait(self) -> None:
-        """Return when there may be something."""
+    def news(self) -> "asyncio.Future[None]":
+        """Done when there may be something."""
         self._news = asyncio.get_running_loop().create_future()
-        try:
-            await self._news
-        finally:
-            self._news = None
+        return self._news
 
     def take(self) -> Sequence[T]:
         """All there is; nothing at the end. Raises Fault where it ended with one."""
-        with self._lock:
-            made, self._made, self._size = self._made, [], 0
+        made, self._made, self._size = self._made, [], 0
         if not made and self.error is not None:
             raise self.error
         return made
 
 
 class Pumped(Generic[T]):
-    """An asynchronous generator with a task of its own, which runs a little ahead of the reader."""
+    """An asynchronous generator with a task of its own, which runs a little ahead of the reader.
+
+    It is in that task from its first step to its last: a time-out or a cancel scope around its items needs that.
+    """
 
     def __init__(self, items: AsyncIterable[object], maker: Maker[T]) -> None:
         self._items = items
@@ -167,7 +163,7 @@ class Pumped(Generic[T]):
             self._task = asyncio.get_running_loop().create_task(self._pump(), name="a generator")
             self._task.add_done_callback(self._done)
         while ahead.waits:
-            await ahead.wait()
+            await ahead.news()
         made = ahead.take()
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
@@ -201,8 +197,9 @@ class Pumped(Generic[T]):
         await self._room
 
     def _done(self, task: "asyncio.Task[None]") -> None:
-        error = Fault() if task.cancelled() else task.exception()
-        self._ahead.end(error if error is None or isinstance(error, Fault) else Fault())
+        error = None if task.cancelled() else task.exception()
+        ended = error is None and not task.cancelled()
+        self._ahead.end(None if ended else error if isinstance(error, Fault) else Fault())
 
 
 class Threaded(Generic[T]):
@@ -213,6 +210,7 @@ class Threaded(Generic[T]):
         self._maker = maker
         self._pool = pool
         self._ahead = Ahead(maker)
+        self._lock = threading.Lock()  # for what is ahead: a thread adds to it, the reader takes
         self._iterator: Iterator[object] | None = None
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
@@ -227,11 +225,12 @@ class Threaded(Generic[T]):
             if not (self._running or ahead.ended or ahead.full):
                 self._run(self._turn)
             if not ahead.waits:
-                made = ahead.take()
+                with self._lock:
+                    made = ahead.take()
                 if not (self._running or ahead.ended):
                     self._run(self._turn)
                 return made
-            await ahead.wait()
+            await ahead.news()
 
     def close(self) -> None:
         """Close it at its next item, or now where it does not run."""
@@ -249,16 +248,18 @@ class Threaded(Generic[T]):
 
     def _turn(self) -> None:
         """Make items until there are enough, or others should have their turn."""
-        ended, error = True, None
+        ended = True
+        error: Fault | None = Fault()  # if it wants to end the process: then it has ended itself
         try:
             with FAULTS:
-                ended = self._make()
+                ended, error = self._make(), None
         except Fault as fault:
             error = fault
-        ended = ended or self._closing
-        if ended:
-            self._finish()
-        self._tell(self._paused, ended, error)
+        finally:
+            ended = ended or self._closing
+            if ended:
+                self._finish()
+            self._tell(self._paused, ended, error)
 
     def _make(self) -> bool:
         """Whether the generator has come to its end."""
@@ -269,15 +270,19 @@ class Threaded(Generic[T]):
         for item in self._iterator:
             if self._closing:
                 return False
-            ahead.put(maker.make(item))
+            self._put(maker.make(item))
             if ahead.full or time.monotonic() >= until:
                 return False
             if not self._woken:
                 self._woken = True
                 self._tell(self._news)
         for made in maker.last():
-            ahead.put(made)
+            self._put(made)
         return True
+
+    def _put(self, made: T) -> None:
+        with self._lock:
+            self._ahead.put(made)
 
     def _end(self) -> None:
         self._finish()
