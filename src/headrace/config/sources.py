@@ -20,6 +20,8 @@ Path = tuple[str, ...]
 #: The file that is read from the working directory where no other is named.
 FILE = "headrace.toml"
 PREFIX = "HEADRACE_"
+#: What follows it in variables that are read elsewhere: the file's name, and what ``tail`` and ``append`` ask with.
+_NO_SETTINGS = frozenset({"CONFIG", "URL", "API_KEY"})
 
 #: Flags and variables that are short for a path.
 SHORT: Mapping[str, Path] = {
@@ -131,7 +133,7 @@ def from_variables(variables: Variables) -> Iterator[Entry]:
     for name in variables.names():
         value = variables.get(name)
         rest = name.removeprefix(PREFIX)
-        if rest == name or rest == "CONFIG" or _SERVICE_LINK.fullmatch(name) or (rest == "PORT" and "://" in value):
+        if rest == name or rest in _NO_SETTINGS or _SERVICE_LINK.fullmatch(name) or (rest == "PORT" and "://" in value):
             continue
         if rest == "API_KEYS":
             yield from _keys(value, variables.place(name))

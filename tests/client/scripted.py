@@ -1,0 +1,80 @@
+"""A server that plays a list of answers, on a real socket, and keeps what it was asked."""
+
+import socket
+import threading
+from typing import Self
+
+from headrace.client.server import Patience, Server
+
+#: An answer: the connection breaks.
+CUT = b""
+
+
+def answer(status=200, body=b"", **headers):
+    """An answer with a length."""
+    lines = [f"HTTP/1.1 {status} X", "connection: close", f"content-length: {len(body)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def chunked(*pieces, end=True, **headers):
+    """An answer in chunks; without its ``end`` it is cut."""
+    lines = ["HTTP/1.1 200 X", "transfer-encoding: chunked"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    return "\r\n".join([*lines, "", ""]).encode() + body + (b"0\r\n\r\n" if end else b"")
+
+
+class Scripted:
+    """Each answer goes over a connection of its own. ``asked`` are the requests: head and body."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self._answers = answers
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.asked: list[tuple[str, bytes]] = []
+        self._clients: list[Server] = []
+        self._thread = threading.Thread(target=self._play, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def client(self, path: str = "", key: str = "", *, patience: Patience | None = None) -> Server:
+        """A client of it, closed with it; unless told otherwise it waits for nothing."""
+        client = Server(self.url + path, key, patience=patience or Patience(sleep=lambda _: None))
+        self._clients.append(client)
+        return client
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients:
+            client.close()
+        self._socket.close()
+        self._thread.join(5.0)
+
+    def _play(self) -> None:
+        for data in self._answers:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                self.asked.append(_request(connection))
+                connection.sendall(data)
+
+    @property
+    def lines(self) -> list[str]:
+        """What was asked for: methods and targets."""
+        return [head.partition(" HTTP")[0] for head, _ in self.asked]
+
+
+def _request(connection: socket.socket) -> tuple[str, bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    text = head.decode("latin-1").lower()
+    size = int(text.partition("content-length: ")[2].partition("\r\n")[0] or 0)
+    while len(body) < size:
+        body += connection.recv(65536)
+    return head.decode("latin-1"), body
