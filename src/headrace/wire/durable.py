@@ -44,7 +44,9 @@ def timestamp(text: str, param: str) -> float:
     """An RFC 3339 time as Unix seconds. Raises RequestError."""
     try:
         if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text.upper()).timestamp()
+            seconds = datetime.fromisoformat(text.upper()).timestamp()
+            shown_time(seconds)  # at either end of the calendar a zone may lead out of it
+            return seconds
     except (ValueError, OverflowError):
         pass
     raise RequestError(f"{param} is a time such as 2026-12-31T23:59:59Z.", param=param)
