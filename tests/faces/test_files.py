@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.faces.front import ALICE, BOB, KEYS, Fake, bearer, front
 from tests.wire.traversals import TRAVERSALS
 
-from headrace.config import Files
+from headrace.config import Cors, Files
 from headrace.errors import NotFound
 from headrace.testing.clock import settle
 from headrace.wire.file_path import names_in
@@ -336,41 +336,6 @@ def admitted(path):
         return None
 
 
-async def test_a_link_that_takes_a_folders_place_leads_nowhere(tmp_path):
-    """Names are swapped while they are asked for, thousands of times: the file or nothing, never the canary."""
-    async with served(tmp_path) as at:
-        root, outside = tmp_path / "root", tmp_path / "outside"
-        (root / "swap").mkdir()
-        (root / "swap" / "canary").write_bytes(b"inside")
-        outside.mkdir()
-        (outside / "canary").write_bytes(CANARY)
-        (root / "evil").symlink_to(outside)
-        (root / "leaf").write_bytes(b"inside")
-        (root / "evil-leaf").symlink_to(outside / "canary")
-        going = True
-
-        def swap() -> None:
-            while going:
-                for name, evil in (("swap", "evil"), ("leaf", "evil-leaf")):
-                    (root / name).rename(root / "aside")
-                    (root / evil).rename(root / name)
-                    (root / name).rename(root / evil)
-                    (root / "aside").rename(root / name)
-
-        swapping = asyncio.create_task(asyncio.to_thread(swap))
-        found = set()
-        try:
-            for _ in range(1500):
-                for path in ("swap/canary", "leaf"):
-                    reply = await at.ask("GET", f"/v1/files/{path}")
-                    found.add((reply.status, reply.body if reply.status == 200 else b""))
-        finally:
-            going = False
-            await swapping
-        assert found <= {(200, b"inside"), (404, b"")}
-        assert (200, b"inside") in found
-
-
 async def test_a_file_that_shrinks_cuts_its_reply(tmp_path):
     """What was announced does not come, so the end must not look like one."""
     async with served(tmp_path) as at, at.open("GET", "/v1/files/film.mp4") as exchange:
@@ -455,3 +420,17 @@ async def test_a_folder_that_is_gone_is_not_found(tmp_path):
         assert (await at.ask("GET", "/v1/files/a.txt")).status == 404
         (tmp_path / "root").symlink_to(tmp_path / "away")
         assert (await at.ask("GET", "/v1/files/a.txt")).body == b"hello"
+
+
+async def test_a_page_of_a_named_origin_may_read_parts(tmp_path):
+    """A player in a page asks before it sends `If-Range`, and must see where its part lies."""
+    origin = "https://app.example.com"
+    async with served(tmp_path, cors=Cors(origins=(origin,))) as at:
+        asked = {"origin": origin, "access-control-request-method": "GET"}
+        before = await at.ask("OPTIONS", "/v1/files/film.mp4", headers=asked)
+        assert {"Range", "If-Range"} <= set(before.headers["access-control-allow-headers"].split(", "))
+        reply = await at.ask("GET", "/v1/files/film.mp4", headers={"origin": origin, "range": "bytes=0-0"})
+        assert (reply.status, reply.headers["access-control-allow-origin"]) == (206, origin)
+        assert {"Content-Range", "ETag"} <= set(reply.headers["access-control-expose-headers"].split(", "))
+        other = await at.ask("GET", "/v1/streams", headers={"origin": origin})
+        assert "Content-Range" not in other.headers["access-control-expose-headers"]

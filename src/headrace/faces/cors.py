@@ -8,6 +8,11 @@ _METHODS = b"GET, HEAD, POST, PUT, DELETE"
 _ALLOWED = b"Authorization, Content-Type, Last-Event-ID, Idempotency-Key, Headrace-On-Leave, If-None-Match"
 _EXPOSED = b"Headrace-Stream-Id, Location, x-request-id"
 
+#: Below this, pages read parts of files.
+_FILES = "/v1/files/"
+_FILES_ALLOWED = b", Range, If-Range, If-Modified-Since"
+_FILES_EXPOSED = b", ETag, Accept-Ranges, Content-Range, Content-Disposition"
+
 #: Below this, pages speak Durable Streams, which says most things in headers.
 _TOPICS = "/v1/topics/"
 _TOPICS_ALLOWED = (
@@ -18,6 +23,9 @@ _TOPICS_EXPOSED = (
     b", ETag, Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-Cursor, Stream-TTL, Stream-Expires-At,"
     b" Stream-SSE-Data-Encoding, Producer-Epoch, Producer-Seq, Producer-Expected-Seq, Producer-Received-Seq"
 )
+
+#: What is allowed and exposed beyond that, below some paths.
+_BELOW = ((_TOPICS, _TOPICS_ALLOWED, _TOPICS_EXPOSED), (_FILES, _FILES_ALLOWED, _FILES_EXPOSED))
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -53,7 +61,7 @@ class CorsPolicy:
 
     def preflight(self, path: str = "") -> Headers:
         """What the answer to an allowed preflight carries beyond that."""
-        allowed = _ALLOWED + _TOPICS_ALLOWED if path.startswith(_TOPICS) else _ALLOWED
+        allowed = _ALLOWED + _more(path)[0]
         return [
             (b"access-control-allow-methods", _METHODS),
             (b"access-control-allow-headers", allowed),
@@ -61,8 +69,11 @@ class CorsPolicy:
         ]
 
     def _exposed(self, path: str) -> Headers:
-        named = _EXPOSED + _TOPICS_EXPOSED if path.startswith(_TOPICS) else _EXPOSED
-        exposed = [(b"access-control-expose-headers", named)]
+        exposed = [(b"access-control-expose-headers", _EXPOSED + _more(path)[1])]
         if self._credentials:
             exposed.append((b"access-control-allow-credentials", b"true"))
         return exposed
+
+
+def _more(path: str) -> tuple[bytes, bytes]:
+    return next(((allowed, exposed) for prefix, allowed, exposed in _BELOW if path.startswith(prefix)), (b"", b""))
