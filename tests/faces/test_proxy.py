@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from contextlib import asynccontextmanager
 
 import pytest
@@ -208,6 +209,81 @@ async def test_an_answer_may_begin_before_the_request_has_ended():
     assert (reply.status, reply.body, reply.complete) == (200, b"done", True)
 
 
+async def test_a_target_that_takes_nothing_is_given_up_and_nothing_piles_up():
+    """The client is asked for no more than what is on its way."""
+    asked, done, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def deaf(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        try:
+            await done.wait()
+        finally:
+            writer.close()
+            over.set()
+
+    server = await asyncio.start_server(deaf, "127.0.0.1", 0, limit=4096)
+    target = ProxyTarget(base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", private=True, first=10.0)
+    async with server, front(proxy={"t": target}) as at:
+        pieces = (b"x" * 65536,) * 1000
+        async with at.open("POST", "/v1/proxy/t/x", pieces, {"transfer-encoding": "chunked"}) as exchange:
+            await asyncio.wait_for(asked.wait(), 5)
+            for _ in range(8):
+                await at.clock.advance(1.0)
+            assert len(exchange._incoming) > 500
+            for _ in range(4):
+                await at.clock.advance(1.0)
+            assert (await exchange.head()).status == 504
+        done.set()
+        await over.wait()
+        await settle()
+
+
+PARTS = ("x", "cut", "bad", "..", "%2e%2e", "a", "b", "@b", "%40", "%0d%0a")
+
+
+async def test_a_credential_goes_to_its_own_target_and_nowhere_else(caplog):
+    """Whatever is asked: not to the other target, not into a reply, not into a log."""
+    caplog.set_level("DEBUG")
+    chance = random.Random(7)
+    secrets = {"a": "secret-of-a-0123456789", "b": "secret-of-b-0123456789"}
+
+    def play(request):
+        if "cut" in request.target:
+            return [head(200, body="9"), b"x", Reset()]
+        if "bad" in request.target:
+            return [b"not HTTP at all\r\n\r\n"]
+        place = f"{servers[chance.choice('ab')].url}/base/{chance.choice(('', request.headers['x-api-key']))}"
+        return [head(chance.choice((200, 302, 401, 500)), f"Location: {place}", body="0")]
+
+    async with ScriptedUpstream(play) as one, ScriptedUpstream(play) as other:
+        servers = {"a": one, "b": other}
+        targets = {
+            name: ProxyTarget(
+                base_url=f"{server.url}/base", private=True, headers={"X-Api-Key": secrets[name]}, record=name == "b"
+            )
+            for name, server in servers.items()
+        }
+        async with front(proxy=targets) as at:
+            for _ in range(150):
+                path = "/".join(
+                    chance.choices(("x", "cut", "bad", "..", "%2e%2e", "a", "b", "@b", "%40", "%0d%0a"), k=2)
+                )
+                headers = {
+                    "x-api-key": "client",
+                    "host": "localhost:8003",
+                    chance.choice(("range", "accept", "cookie")): "b",
+                }
+                method = chance.choice(("GET", "POST", "HEAD"))
+                reply = await at.ask(method, f"/v1/proxy/{chance.choice('ab')}/{path}", b"", headers)
+                told = f"{reply.status} {reply.headers} {reply.body!r}"
+                assert not any(secret in told for secret in secrets.values())
+        for name, server in servers.items():
+            assert len(server.requests) > 20
+            assert {request.headers["x-api-key"] for request in server.requests} == {secrets[name]}
+    assert not any(secret in caplog.text for secret in secrets.values())
+
+
 # -- recorded --------------------------------------------------------------------------------------------------------
 
 EVENTS = [
@@ -243,9 +319,10 @@ async def test_recorded_events_can_be_read_again_from_any_of_them():
         ("", (b"what", b"ever"), b"whatever", None),
     ],
 )
-async def test_recorded_lines_and_bytes(type, pieces, body, after_one):
+@pytest.mark.parametrize("stored", [False, True])
+async def test_recorded_lines_and_bytes(tmp_path, stored, type, pieces, body, after_one):
     script = [head(200, type=type, body="chunked"), chunked(*pieces)]
-    async with proxied(script, record=True) as (at, _):
+    async with proxied(script, record=True, settings={"folder": tmp_path} if stored else {}) as (at, _):
         first = await at.ask("POST", "/v1/proxy/t/x")
         id = first.headers["headrace-stream-id"]
         again = await at.ask("GET", f"/v1/streams/{id}")
