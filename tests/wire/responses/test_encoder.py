@@ -206,6 +206,29 @@ def test_an_end_that_is_none_carries_what_there_is(end, type, status, error, gro
     assert final(values) is None
 
 
+def test_what_waited_for_a_call_that_was_cut_is_in_the_failed_response():
+    """Servers begin a call before the last one's arguments are complete; untold in the stream, it is not lost."""
+    events = [
+        STARTED,
+        ToolCall(call=0, id="call_a", name="f", arguments='{"x"'),
+        ToolCall(call=1, id="call_b", name="g", arguments='{"y":'),
+        Text(text="b"),
+    ]
+
+    values = encode(events, FAILED)
+
+    assert types(values)[2:] == ["output_item.added", "function_call_arguments.delta", "failed"]
+    output = values[-1]["response"]["output"]
+    assert [(item["type"], item["status"]) for item in output] == [
+        ("function_call", "incomplete"),
+        ("function_call", "incomplete"),
+        ("message", "incomplete"),
+    ]
+    assert [item.get("arguments") for item in output] == ['{"x"', '{"y":', None]
+    assert output[2]["content"][0]["text"] == "b"
+    assert len({item["id"] for item in output}) == 3
+
+
 def test_a_cancelled_answer_does_not_look_stopped():
     """The AI SDK takes an incomplete answer without a reason for one that stopped by itself."""
     assert encode([STARTED], CANCELLED)[-1]["response"]["incomplete_details"] == {"reason": "cancelled"}

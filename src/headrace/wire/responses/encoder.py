@@ -56,8 +56,11 @@ class Encoder:
 
     def end(self, outcome: Outcome) -> list[Record]:
         """The open item, where the answer is complete, and the event that tells how it ended."""
-        completed = outcome.state is State.COMPLETED
-        frames = self._begin() + (self._tell(self._blocks.finish()) if completed else [])
+        frames = self._begin()
+        if outcome.state is State.COMPLETED:
+            frames += self._tell(self._blocks.finish())
+        else:
+            self._give_up()
         told = ended(outcome, self._reason)
         return [*frames, self._frame(told.event, response=self.response(outcome))]
 
@@ -134,6 +137,19 @@ class Encoder:
         if block is None or self._names is None:
             return []
         return [items.item(block, self._names, status, sealed=self._sealed)]
+
+    def _give_up(self) -> None:
+        """Have the output say what there is of the open item, and of those that were waiting for its end, untold."""
+        self._output += self._unfinished("incomplete")
+        self._names = None
+        for step in self._blocks.finish():
+            match step:
+                case Opened():
+                    self._names = items.Names(self._envelope.id, step, self._call_id(step), len(self._output))
+                case Added() if self._names:
+                    self._names.grown = True
+                case Closed() if self._names:
+                    self._output.append(items.item(step, self._names, "incomplete", sealed=self._sealed))
 
     def _extra(self, payload: dict[str, Any]) -> list[Record]:
         """An item that only this dialect knows, once it is complete; it stands where it came."""
