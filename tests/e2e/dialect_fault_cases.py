@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tests.e2e.dialect_house import SPEAKS
+from tests.e2e.fault_cases import LATE as LATE_CASES
 from tests.e2e.fault_cases import Case
 
 from headrace.model.dialect import CHAT, MESSAGES, RESPONSES
@@ -147,6 +148,9 @@ def _body(status: int, body: bytes) -> Script:
 
 CASES = tuple(case for upstream in SPEAKS for case in _cases_of(upstream))
 
+#: Faults that come when the status has been sent already, with a gate of a tenth of a second.
+LATE = tuple(replace(case, upstream=upstream) for upstream in SPEAKS for case in LATE_CASES)
+
 #: Of which the stock JavaScript clients see these: one of each kind.
 MAIN = frozenset(
     {
@@ -184,4 +188,4 @@ def script_of(upstream: str, id: str) -> Script:
     return _SCRIPTS[upstream, id]
 
 
-_SCRIPTS = {(case.upstream, case.id): case.script or () for case in CASES}
+_SCRIPTS = {(case.upstream, case.id): case.script or () for case in (*LATE, *CASES)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.dialect_fault_cases import CASES, MAIN, script_of
+from tests.e2e.dialect_fault_cases import CASES, LATE, MAIN, script_of
 from tests.e2e.dialect_fault_clients import Clients, Result
 from tests.e2e.dialect_house import SPEAKS, upstreams_toml
 from tests.e2e.fault_cases import PROMPT, SECRETS, SETTINGS, Case
@@ -55,15 +55,21 @@ _MAIN = tuple(case for case in CASES if case.id in MAIN)
 class House:
     """The server, its upstreams, and what the clients saw of every case."""
 
-    def __init__(self, server: HeadraceServer, upstream: UpstreamThread) -> None:
+    def __init__(self, server: HeadraceServer, late: HeadraceServer, upstream: UpstreamThread) -> None:
         self.server = server
+        self.late = late
         self.upstream = upstream
         self.clients = Clients(server.url, PROMPT)
+        self.late_clients = Clients(late.url, PROMPT)
         self._seen: dict[str, dict[str, Any]] = {}
 
     def seen(self, client: str, case: Case) -> Result:
         """What a client saw of a case; all its cases are played when the first is asked for."""
         return self._all(client, lambda case: self.clients.play(client, case.model))[case.model]
+
+    def seen_late(self, client: str, case: Case) -> Result:
+        """The same through a server that has sent its status by then."""
+        return self._all(f"{client} late", lambda case: self.late_clients.play(client, case.model), LATE)[case.model]
 
     def shown(self, dialect: str, case: Case, started: str = "responses") -> Result:
         """How a stream that was started in one dialect is shown in another, once it has ended."""
@@ -93,12 +99,12 @@ class House:
         for secret in (*SECRETS, self.upstream.url.removeprefix("http://")):
             assert secret not in shown
 
-    def _all(self, key: str, play: Callable[[Case], Result]) -> dict[str, Result]:
+    def _all(self, key: str, play: Callable[[Case], Result], chosen: Sequence[Case] = CASES) -> dict[str, Result]:
         """What came of all cases; they are played once, also where that fails."""
         if key not in self._seen:
             self._seen[key] = {}
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                self._seen[key] = {case.model: one for case, one in zip(CASES, pool.map(play, CASES), strict=True)}
+                self._seen[key] = {case.model: one for case, one in zip(chosen, pool.map(play, chosen), strict=True)}
         assert self._seen[key], f"{key!r} could not be run; the first test that wanted it says why"
         return self._seen[key]
 
@@ -109,11 +115,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         return script_of(_UPSTREAMS[dialect_at(request.target)], model_of(request))
 
     with UpstreamThread(script) as upstream:
-        toml = SETTINGS.format(gate=5) + upstreams_toml(upstream.url)
-        with HeadraceServer(tmp_path_factory.mktemp("house"), toml) as server:
-            made = House(server, upstream)
+        folder, toml = tmp_path_factory.mktemp, upstreams_toml(upstream.url)
+        with (
+            HeadraceServer(folder("gated"), SETTINGS.format(gate=5) + toml) as server,
+            HeadraceServer(folder("late"), SETTINGS.format(gate=0.1) + toml) as late,
+        ):
+            made = House(server, late, upstream)
             yield made
             made.clients.close()
+            made.late_clients.close()
 
 
 def cases(chosen: Sequence[Case] = CASES) -> Any:
@@ -145,6 +155,16 @@ def test_what_did_not_complete_never_looks_complete(house: House, client: str, c
         assert_refused(case, result)
     else:
         assert_failed(case, result, dialect)
+
+
+@pytest.mark.parametrize("client", STREAMED)
+@cases(LATE)
+def test_a_failure_after_the_gate_is_an_error_in_the_stream(house: House, client: str, case: Case) -> None:
+    """The status has been sent as 200, and still nobody takes it for an answer."""
+    result = house.seen_late(client, case)
+    house.assert_silent(result.shown)
+    assert (result.text, result.calls, result.cut) == ("", 0, False)
+    assert_failed(case, result, client.partition(" ")[0])
 
 
 def assert_refused(case: Case, result: Result) -> None:
@@ -282,7 +302,7 @@ def test_no_script_was_left_unplayed(house: House) -> None:
     for case in CASES:
         house.seen("chat", case)
     asked = {(_UPSTREAMS[dialect_at(request.target)], model_of(request)) for request in house.upstream.requests}
-    assert asked == {(case.upstream, case.id) for case in CASES}
+    assert asked >= {(case.upstream, case.id) for case in CASES}
     keys = [request.headers.get("authorization") or request.headers["x-api-key"] for request in house.upstream.requests]
     assert {key.removeprefix("Bearer ") for key in keys} == {"sk-upstream-secret-0123456789"}
 
@@ -291,12 +311,13 @@ def test_the_log_holds_no_secret(house: House) -> None:
     """No key, address, prompt or answer is in the server's log, after all of these."""
     for client in ("chat", "responses", "messages", "ui"):
         house.seen(client, CASES[0])
-    log = Path(house.server.log).read_text()
-    house.assert_silent(log)
-    assert PROMPT not in log
-    assert "One" not in log
-    assert "unexpected" not in log
-    assert "upstream_stalled" in log
+    for server in (house.server, house.late):
+        log = Path(server.log).read_text()
+        house.assert_silent(log)
+        assert PROMPT not in log
+        assert "One" not in log
+        assert "unexpected" not in log
+    assert "upstream_stalled" in house.server.log.read_text()
 
 
 def test_nothing_is_left_open(house: House) -> None:
