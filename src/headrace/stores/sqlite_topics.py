@@ -18,6 +18,10 @@ from headrace.stores.sqlite_connection import Durability, check_sqlite, store_er
 from headrace.stores.sqlite_place import POLL, machine_boot
 from headrace.stores.sqlite_topics_file import Reader, Writer
 
+#: Batches that are shared by those who read the same, and the largest of them, in bytes.
+_BATCHES = 64
+_SHARED = 16 << 10
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -33,6 +37,9 @@ class SqliteTopics:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        #: What was last read, of the file as it is at this version.
+        self._batches: dict[tuple[int, Offset, int], TopicBatch] = {}
+        self._version = -1
         self._sweeping: asyncio.Task[None] | None = None
         self._sweep()
 
@@ -78,7 +85,7 @@ class SqliteTopics:
         """Records after a place, or a promise to call ``wake``."""
         if wake is not None and self._timer is None:
             self._read(self._reader.skip)
-        batch = self._read(self._reader.read, id, after, max_bytes)
+        batch = self._batch(id, after, max_bytes)
         if wake is not None and batch.reached and not batch.closed:
             self._wakes.setdefault(id, []).append(wake)
             if self._timer is None:
@@ -158,6 +165,19 @@ class SqliteTopics:
             if not self._closed:
                 self._writer.settle()
             return result
+
+    def _batch(self, id: int, after: Offset, max_bytes: int) -> TopicBatch:
+        """A batch, read once for all who follow a topic side by side, as long as nobody writes."""
+        version = self._read(self._reader.version)
+        if version != self._version or len(self._batches) >= _BATCHES:
+            self._version = version
+            self._batches.clear()
+        batch = self._batches.get((id, after, max_bytes))
+        if batch is None:
+            batch = self._read(self._reader.read, id, after, max_bytes)
+            if sum(map(len, batch.records)) <= _SHARED:
+                self._batches[id, after, max_bytes] = batch
+        return batch
 
     def _read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._usable()

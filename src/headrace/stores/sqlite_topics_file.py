@@ -291,9 +291,13 @@ class Reader:
         """Take what has changed up to now as known."""
         self._seen = _number(self._file, "changed")
 
+    def version(self) -> int:
+        """What changes with each write of anybody."""
+        return int(self._file.pragma("data_version"))
+
     def news(self) -> list[int]:
         """The topics that anybody has changed since this was last asked; one pragma where nothing was written."""
-        version = int(self._file.pragma("data_version"))
+        version = self.version()
         if version == self._version:
             return []
         self._version = version
