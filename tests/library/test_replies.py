@@ -5,7 +5,9 @@ import csv
 import io
 import json
 import threading
+import tracemalloc
 from collections import namedtuple
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -445,6 +447,55 @@ async def test_leaving_ends_an_asynchronous_generator_where_it_stands(options):
             await exchange.piece()
         async with asyncio.timeout(5):
             await ended.wait()
+
+
+@pytest.mark.parametrize("options", [{"url": None}, {"url": "memory:", "on_leave": "cancel"}], ids=["not kept", "kept"])
+async def test_generator_that_ignores_its_cancellation_is_closed_at_its_next_item(options):
+    """Nobody takes what it makes after that."""
+    ended, made = asyncio.Event(), []
+
+    async def stubborn():
+        try:
+            yield "a"
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            while True:
+                made.append("b")
+                yield "b"
+        finally:
+            ended.set()
+
+    async with serving(lambda streams: streams.sse(stubborn()), **options) as driver:
+        async with driver.open("GET", "/go") as exchange:
+            await exchange.piece()
+        async with asyncio.timeout(5):
+            await ended.wait()
+    assert made == ["b"]
+
+
+@pytest.mark.slow
+async def test_body_of_any_size_takes_no_memory():
+    """What is sent is forgotten: a hundred MiB of chunks, and a hundred thousand rows."""
+
+    def chunks():
+        for _ in range(100):
+            yield bytes(1 << 20)
+
+    def rows():
+        for number in range(100_000):
+            yield {"number": number, "text": "x" * 100}
+
+    for make in (lambda s: s.bytes(chunks()), lambda s: s.csv(rows()), lambda s: s.ndjson(slowly(*range(1000)))):
+        async with serving(make, None) as driver:
+            tracemalloc.start()
+            try:
+                async with driver.open("GET", "/go") as exchange:
+                    while await exchange.piece():
+                        pass
+                    assert exchange.complete
+                assert tracemalloc.get_traced_memory()[1] < 8 << 20
+            finally:
+                tracemalloc.stop()
 
 
 @pytest.mark.parametrize("options", [{"url": None}, {"url": "memory:", "on_leave": "cancel"}], ids=["not kept", "kept"])

@@ -166,6 +166,8 @@ class Plain(Response):
             self._waiting = True
             made = await source.read()
             self._waiting = False
+            if self._left:
+                raise asyncio.CancelledError  # a generator that goes on although it was cancelled goes on alone
             if self._aside is not None:
                 await self._settled()
             if not made:

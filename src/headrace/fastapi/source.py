@@ -21,7 +21,7 @@ from collections.abc import (
 )
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from headrace.fastapi.errors import FAULTS, Fault
 
@@ -154,6 +154,7 @@ class Pumped(Generic[T]):
         self._maker = maker
         self._ahead = Ahead(maker)
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self._room: asyncio.Future[None] | None = None
 
     async def read(self) -> Sequence[T]:
@@ -170,7 +171,8 @@ class Pumped(Generic[T]):
         return made
 
     def close(self) -> None:
-        """Cancel the generator where it stands."""
+        """Cancel the generator where it stands; one that goes on all the same is closed at its next item."""
+        self._closed = True
         if self._task is None:
             _in_background(_finish(self._items))
         else:
@@ -183,6 +185,8 @@ class Pumped(Generic[T]):
             with FAULTS:
                 iterator = aiter(self._items)
                 async for item in iterator:
+                    if self._closed:
+                        return
                     ahead.put(make(item))
                     ahead.wake()
                     if ahead.full:
@@ -200,6 +204,13 @@ class Pumped(Generic[T]):
         error = None if task.cancelled() else task.exception()
         ended = error is None and not task.cancelled()
         self._ahead.end(None if ended else error if isinstance(error, Fault) else Fault())
+
+
+class _Turn(NamedTuple):
+    """How a generator's turn in a thread came out."""
+
+    ended: bool
+    error: Fault | None = None
 
 
 class Threaded(Generic[T]):
@@ -240,26 +251,28 @@ class Threaded(Generic[T]):
         if not self._running and not self._ahead.ended:
             self._run(self._end)
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[], _Turn]) -> None:
         self._running = True
-        self._pool.submit(self._context.run, work)
+        self._pool.submit(self._work, work)
 
     # -- in a thread -------------------------------------------------------------------------------------------------
 
-    def _turn(self) -> None:
+    def _work(self, work: Callable[[], _Turn]) -> None:
+        turn = _Turn(ended=True, error=Fault())  # where it wants to end the process: then it has ended itself
+        try:
+            turn = self._context.run(work)
+        finally:  # once the context has been left: the next turn, in another thread, enters it
+            self._tell(self._paused, turn)
+
+    def _turn(self) -> _Turn:
         """Make items until there are enough, or others should have their turn."""
-        ended = True
-        error: Fault | None = Fault()  # if it wants to end the process: then it has ended itself
+        error: Fault | None = None
         try:
             with FAULTS:
-                ended, error = self._make(), None
+                ended = self._make()
         except Fault as fault:
-            error = fault
-        finally:
-            ended = ended or self._closing
-            if ended:
-                self._finish()
-            self._tell(self._paused, ended, error)
+            ended, error = True, fault
+        return self._end() if self._closing else _Turn(ended, error)
 
     def _make(self) -> bool:
         """Whether the generator has come to its end."""
@@ -284,15 +297,13 @@ class Threaded(Generic[T]):
         with self._lock:
             self._ahead.put(made)
 
-    def _end(self) -> None:
-        self._finish()
-        self._tell(self._paused, True, None)
-
-    def _finish(self) -> None:
+    def _end(self) -> _Turn:
+        """Close the generator."""
         items = self._items if self._iterator is None else self._iterator
         if isinstance(items, Generator):
             with suppress(Fault), FAULTS:
                 items.close()
+        return _Turn(ended=True)
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         try:
@@ -306,10 +317,10 @@ class Threaded(Generic[T]):
         self._woken = False
         self._ahead.wake()
 
-    def _paused(self, ended: bool, error: Fault | None) -> None:
+    def _paused(self, turn: _Turn) -> None:
         self._running = False
-        if ended:
-            self._ahead.end(error)
+        if turn.ended:
+            self._ahead.end(turn.error)
         elif self._closing:
             self._run(self._end)
         else:
