@@ -394,6 +394,18 @@ async def test_a_recording_that_nobody_waits_for_ends():
         await asyncio.wait_for(server.connections[0].closed.wait(), 5)
 
 
+async def test_a_refusal_that_nobody_waits_for_is_let_go():
+    """Its body would else be waited for by no one."""
+    go = asyncio.Event()
+    script = [go, head(500, type="text/plain", body="10"), b"half", Stall()]
+    async with proxied(script, record=True) as (at, server):
+        async with at.open("GET", "/v1/proxy/t/x", headers={"headrace-on-leave": "keep"}):
+            await until(lambda: server.requests)
+        go.set()
+        await asyncio.wait_for(server.connections[0].closed.wait(), 5)
+        assert server.connections[0].left
+
+
 async def test_a_cut_recording_is_failed_and_cut():
     script = [head(200, type="text/plain", body="10"), b"half", Reset()]
     async with proxied(script, record=True) as (at, _):

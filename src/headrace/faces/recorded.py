@@ -59,8 +59,7 @@ class RecordedReply(Response):
             for task in (leaving, ended):
                 task.cancel()
             await asyncio.gather(leaving, ended, return_exceptions=True)
-            if recording.refused is not None:
-                recording.refused.release()
+            recording.leave()
 
     async def _reply(self) -> Response:
         recording, registry, head = self._recording, self._at.registry, self._head

@@ -101,7 +101,7 @@ class Recording:
     """One request to a target, as an upstream that is asked once.
 
     An answer that is not a success, or has no whole body, is not recorded: it is left in ``refused``, for the caller
-    to pass on and release, and the stream ends as refused before anything was accepted.
+    to pass on, who says when it is of no more use, and the stream ends as refused before anything was accepted.
     """
 
     def __init__(self, name: str, target: ProxyTarget, asked: Asked) -> None:
@@ -113,6 +113,7 @@ class Recording:
         self.refused: Exchange | None = None
         self._target = target
         self._asked = asked
+        self._left = False
 
     def prepare(self, call: Call) -> Call:
         """The call as it is: what is asked was said when this was made."""
@@ -124,12 +125,20 @@ class Recording:
             exchange = await self._target.ask(self._asked)
             if self._asked.method == "HEAD" or exchange.status in _NOT_WHOLE or not 200 <= exchange.status < 300:
                 self.refused = exchange
+                if self._left:
+                    exchange.release()
                 raise UpstreamRefused(accepted=False, status=exchange.status)
             self.recorded = exchange
             return RawAnswer(exchange)
         finally:
             if not self.headed.done():
                 self.headed.set_result(None)
+
+    def leave(self) -> None:
+        """Nobody is there any more for what is not recorded."""
+        self._left = True
+        if self.refused is not None:
+            self.refused.release()
 
     async def models(self) -> Sequence[ModelCard]:
         """None."""
