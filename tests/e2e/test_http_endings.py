@@ -227,6 +227,9 @@ async def test_the_whole_surface(house):
         await ask("GET", "/v1/streams/%ff%00", status=404, route=one)
         await ask("GET", "/v1/exports/generations")
         await ask("HEAD", "/v1/exports/generations?format=csv")
+        one = "/v1/exports/topics/{path:path}"
+        await ask("GET", "/v1/exports/topics/none", status=404, route=one)
+        await ask("HEAD", "/v1/exports/topics/none", status=404, route=one)
         one = "/v1/topics/{path:path}"
         await ask("PUT", "/v1/topics/a/b", [1], status=201, route=one)
         await ask("POST", "/v1/topics/a/b", [2], status=204, route=one)

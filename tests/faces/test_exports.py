@@ -359,6 +359,105 @@ async def _broken(work):
     raise StoreUnavailable
 
 
+# -- topics ----------------------------------------------------------------------------------------------------------
+
+
+async def make_topic(at, body, kind="application/json", path="jobs/one", headers=()):
+    headers = {"content-type": kind, **dict(headers)}
+    assert (await at.ask("PUT", f"/v1/topics/{path}", body, headers)).status in (200, 201)
+
+
+async def test_a_topic_as_lines():
+    """Each message with its number; JSON stays the JSON that it is."""
+    async with front() as at:
+        await make_topic(at, b'[{"a":1.50},[1,2],"=x",null,-5]')
+        reply = await at.ask("GET", "/v1/exports/topics/jobs/one")
+        assert reply.headers["content-disposition"] == 'attachment; filename="headrace-jobs-one-2027-01-15.ndjson"'
+    assert reply.body.decode().splitlines() == [
+        '{"number":1,"data":{"a":1.50}}',
+        '{"number":2,"data":[1,2]}',
+        '{"number":3,"data":"=x"}',
+        '{"number":4,"data":null}',
+        '{"number":5,"data":-5}',
+    ]
+
+
+async def test_a_topic_as_rows():
+    """Texts are no formulas, and numbers are numbers."""
+    async with front() as at:
+        await make_topic(at, rb'[{"a":1},"=1+1","@x","plain",-5,1.5,true,null,1e999,-1e999]')
+        reply = await at.ask("GET", "/v1/exports/topics/jobs/one?format=csv")
+    heads, *rows = csv.reader(io.StringIO(reply.body.decode(), newline=""))
+    assert heads == ["number", "data"]
+    cells = ['{"a":1}', "'=1+1", "'@x", "plain", "-5", "1.5", "true", ""]
+    assert [cell for _, cell in rows] == [*cells, "1e999", "'-1e999"]
+    assert [number for number, _ in rows] == [str(n) for n in range(1, 11)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "shown"),
+    [("text/plain", "Grüße\n".encode(), "Grüße\n"), ("image/png", b"\x89PNG\xff", "iVBOR/8=")],
+)
+async def test_a_topic_of_text_or_bytes(kind, body, shown):
+    """Text as text, all else as Base64."""
+    async with front() as at:
+        await make_topic(at, body, kind)
+        reply = await at.ask("GET", "/v1/exports/topics/jobs/one")
+    assert json.loads(reply.body) == {"number": 1, "data": shown}
+
+
+async def test_a_long_topic_comes_in_parts_and_goes_on_where_it_ended():
+    """Each message once; what is appended meanwhile is the next export's."""
+    path = "/v1/exports/topics/jobs/one"
+    async with front() as at:
+        await make_topic(at, json.dumps([{"n": n, "fill": "x" * 100} for n in range(1000)]).encode())
+        async with at.open("GET", path) as download:
+            await stuck(download)
+            await at.ask("POST", "/v1/topics/jobs/one", b'"more"', {"content-type": "application/json"})
+            download.release()
+            head = await download.head()
+            lines = [json.loads(line) for line in (await download.rest()).splitlines()]
+            assert download.complete
+        assert [(line["number"], line["data"]["n"]) for line in lines] == [(n + 1, n) for n in range(1000)]
+        offset = head.headers["stream-next-offset"]
+        rest = await at.ask("GET", f"{path}?offset={offset}")
+        assert json.loads(rest.body) == {"number": 1001, "data": "more"}
+        done = await at.ask("GET", f"{path}?offset={rest.headers['stream-next-offset']}")
+        assert (done.status, done.body, done.complete) == (200, b"", True)
+
+
+async def test_a_topic_that_goes_away_midway_cuts_the_file():
+    """Half of it has no clean end."""
+    async with front() as at:
+        await make_topic(at, json.dumps(["x" * 100] * 1000).encode())
+        async with at.open("GET", "/v1/exports/topics/jobs/one") as download:
+            await stuck(download)
+            await at.ask("DELETE", "/v1/topics/jobs/one")
+            download.release()
+            await download.rest()
+            assert not download.complete
+
+
+async def test_only_ones_own_topics():
+    """Another key's are not there; nor is what is none, in whatever way it is asked for."""
+    async with front(keys=KEYS) as at:
+        await make_topic(at, b"[1]", headers=bearer(ALICE))
+        for method in ("GET", "HEAD"):
+            for key, path, status in (
+                (ALICE, "jobs/one", 200),
+                (BOB, "jobs/one", 404),
+                (ALICE, "jobs", 404),
+                (ALICE, "jobs/../one", 400),
+                (ALICE, "jobs/one?format=pdf", 400),
+            ):
+                reply = await at.ask(method, f"/v1/exports/topics/{path}", headers=bearer(key))
+                assert reply.status == status, path
+            assert (await at.ask(method, "/v1/exports/topics/jobs/one")).status == 401
+        for offset, status in (("nope", 400), ("9" * 65, 400), ("0000000000000000_0000000000000009", 410)):
+            reply = await at.ask("GET", f"/v1/exports/topics/jobs/one?offset={offset}", headers=bearer(ALICE))
+            assert reply.status == status
+
+
 # -- spreadsheets ----------------------------------------------------------------------------------------------------
 
 HOSTILE = [
