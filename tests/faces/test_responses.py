@@ -267,12 +267,13 @@ async def test_the_id_that_is_polled_is_the_id_that_is_shown(kind):
 
 
 @pytest.mark.parametrize("kind", [Native, Foreign, Stranger])
-@pytest.mark.parametrize("end", ["completed", "failed", "open"])
+@pytest.mark.parametrize("end", ["completed", "failed", "failed after all", "open"])
 async def test_a_rejoin_goes_on_after_every_event(kind, end):
     dialect = RESPONSES if kind is Native else kind.spoken
     steps = {
         "completed": [*said(dialect), End("stop", USED)],
         "failed": [*said(dialect)[:-3], UpstreamTruncated()],
+        "failed after all": [*said(dialect), UpstreamTruncated()],
         "open": [*said(dialect)[:-3], asyncio.Event()],
     }[end]
     async with front(kind(steps)) as at:

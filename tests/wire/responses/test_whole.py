@@ -65,7 +65,18 @@ def so_far(payloads, end=None, format=RESPONSES):
 def test_a_completed_stream_has_told_its_end():
     """Its last record said so."""
     assert shown(ANSWER, COMPLETED) == []
-    assert shown(ANSWER, FAILED) == []
+
+
+@pytest.mark.parametrize("end", [FAILED, CANCELLED])
+def test_an_answer_that_fails_after_its_last_event_has_failed(end):
+    """What was said last is no more true: the end that came is told, and whoever polls sees that one."""
+    (told,) = shown(ANSWER, end)
+
+    polled = so_far(ANSWER, end)
+
+    assert told["response"] == {**polled, "output": told["response"]["output"]}
+    assert polled["status"] == ("failed" if end is FAILED else "cancelled")
+    assert polled["output"] == so_far(ANSWER, COMPLETED)["output"]
 
 
 @pytest.mark.parametrize("count", range(1, len(ANSWER)))

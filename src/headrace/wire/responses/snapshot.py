@@ -5,7 +5,7 @@ What the upstream says of its answer stands as it is; of what is incomplete the 
 
 from typing import Any
 
-from headrace.model.outcome import Outcome
+from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
 from headrace.wire.json_object import Pieces, lenient, objects, settled
 from headrace.wire.responses.envelope import Envelope
@@ -61,13 +61,14 @@ class Snapshot:
     def response(self, envelope: Envelope, outcome: Outcome | None = None) -> dict[str, Any]:
         """The response: as its last event has it, else as far as it came; in progress without an outcome.
 
-        ``envelope`` is said where the upstream said nothing yet.
+        ``envelope`` is said where the upstream said nothing yet. Of an answer that did not complete the outcome says
+        how it ended, whatever the last event said.
         """
-        if self._final is not None:
+        if self._final is not None and (outcome is None or outcome.state is State.COMPLETED):
             told = self._final.get("output")
             output = told if isinstance(told, list) else self._output(ended=True)
             return _object({**self._final, "output": output})
-        head = self._head or envelope.response([])
+        head = self._head or self._final or envelope.response([])
         if outcome is None:
             return _object({**head, "output": self._output(ended=False)})
         usage = {"usage": usage_object(outcome.usage)} if outcome.usage else {}

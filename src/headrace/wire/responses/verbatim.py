@@ -8,7 +8,7 @@ from headrace.model.record import Record
 from headrace.wire.json_object import encode
 from headrace.wire.responses.envelope import Envelope
 from headrace.wire.responses.snapshot import ADDED, DONE, GROWTH, Snapshot
-from headrace.wire.responses.terminal import ENDS, OPENINGS, ended
+from headrace.wire.responses.terminal import OPENINGS, ended
 from headrace.wire.responses.whole import sequence_of
 
 
@@ -45,7 +45,7 @@ class Verbatim:
 
     def end(self, outcome: Outcome) -> list[Record]:
         """Nothing for a completed answer, whose last record said so; the failed or cancelled response for any other."""
-        if outcome.state is State.COMPLETED or (self._last is not None and self._last.event in ENDS):
+        if outcome.state is State.COMPLETED:
             return []
         frames = [] if self._count else [self._frame("response.created", 0, self._envelope.response([]))]
         snapshot = Snapshot()
