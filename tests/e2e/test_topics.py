@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.clients import Client
+from tests.e2e.node_process import play
 from tests.e2e.server import HeadraceServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
@@ -73,6 +74,26 @@ async def test_nothing_acknowledged_is_lost_to_a_kill(tmp_path: Path):
     assert acknowledged > 100
     for name, writer in zip("abcd", writers, strict=True):
         assert [word for word in words if word[0] == name] == [f"{name}{n}" for n in range(writer.acknowledged)]
+
+
+@pytest.mark.node
+async def test_an_event_source_misses_nothing(tmp_path: Path):
+    """A page whose server is killed in between reconnects by itself, and has every word once."""
+    with HeadraceServer(tmp_path) as server:
+        assert server.request("PUT", "/v1/topics/log", b"", LINES)[0] == 201
+        case = {"url": f"{server.url}/v1/topics/log?offset=-1&live=sse"}
+        watching = asyncio.create_task(asyncio.to_thread(play, "topics.mjs", [case]))
+        for number in range(60):
+            if number in (20, 40):
+                await asyncio.to_thread(server.kill)
+                await asyncio.to_thread(server.start)
+            word = f"{number} ".encode()
+            closing = {"stream-closed": "true"} if number == 59 else {}
+            assert server.request("POST", "/v1/topics/log", word, LINES | closing)[0] == 204
+            await asyncio.sleep(0.05)
+        (seen,) = await watching
+    assert seen["text"].split() == [str(number) for number in range(60)]
+    assert seen["opened"] > 1
 
 
 async def test_two_workers_write_one_topic(tmp_path: Path):

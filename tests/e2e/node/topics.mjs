@@ -1,0 +1,18 @@
+// A page's EventSource on a topic, until it is told that the topic is closed.
+import { EventSource } from "eventsource";
+import { run } from "./plan.mjs";
+
+await run(
+  ({ url }) =>
+    new Promise((resolve) => {
+      const source = new EventSource(url);
+      const seen = { text: "", opened: 0 };
+      source.addEventListener("open", () => seen.opened++);
+      source.addEventListener("data", ({ data }) => (seen.text += data));
+      source.addEventListener("control", ({ data }) => {
+        if (!JSON.parse(data).streamClosed) return;
+        source.close();
+        resolve(seen);
+      });
+    }),
+);
