@@ -1,9 +1,9 @@
 """A download through this server, from one place that the server chooses, in constant memory.
 
     pip install httpx2
-    PROXY_TARGET=https://deb.debian.org/debian uvicorn examples.http_proxy:app
-    curl -O -J http://127.0.0.1:8000/proxy/README
-    curl -r 0-99 http://127.0.0.1:8000/proxy/README
+    PROXY_TARGET=https://example.org uvicorn examples.http_proxy:app
+    curl -O -J http://127.0.0.1:8000/proxy/index.html
+    curl -r 0-99 http://127.0.0.1:8000/proxy/index.html
 
 A client that may name the URL can make the server fetch what only the server can reach: its own admin page, or the
 cloud's credentials. So it names a path, and the host is ours. (``headrace serve`` has a proxy too: ``/v1/proxy``.)
@@ -20,7 +20,7 @@ from httpx2 import Response as Upstream
 
 from headrace.fastapi import bytes_
 
-TARGET = os.environ.get("PROXY_TARGET", "https://deb.debian.org/debian").rstrip("/")
+TARGET = os.environ.get("PROXY_TARGET", "https://example.org").rstrip("/")
 
 #: What goes there and comes back. Cookies and credentials do neither; what is not named here does not pass.
 ASKED = ("range", "if-range")

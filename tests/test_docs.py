@@ -240,7 +240,8 @@ def test_configuration_that_is_shown_works(page: Path, tmp_path: Path) -> None:
 
 def test_variables_that_are_shown_exist(tmp_path: Path) -> None:
     """Each ``HEADRACE_TABLE__KEY=VALUE`` of the docs and examples is a setting."""
-    texts = [_text(page) for page in PAGES] + [file.read_text() for file in (ROOT / "examples").iterdir()]
+    examples = [file.read_text() for file in (ROOT / "examples").iterdir() if file.is_file()]
+    texts = [_text(page) for page in PAGES] + examples
     shown = dict(re.findall(r"\b(HEADRACE_[A-Z]+__[A-Z_]+)=(\S+)", "\n".join(texts)))
     assert len(shown) > 1
     load(environ=shown, folder=tmp_path)

@@ -118,9 +118,10 @@ def test_lock_holds_dependencies() -> None:
     assert [name for name in names if not re.search(rf"(?mi)^{re.escape(name)}(\[.+?\])?==", lock)] == []
 
 
-def test_node_lock_names_no_registry() -> None:
-    """The JavaScript lock has a checksum for each package, and no address: whoever installs chooses the registry."""
-    packages = json.loads((ROOT / "tests/e2e/node/package-lock.json").read_text(encoding="utf-8"))["packages"]
+@pytest.mark.parametrize("folder", ["tests/e2e/node", "examples/react"])
+def test_node_lock_names_no_registry(folder: str) -> None:
+    """A JavaScript lock has a checksum for each package, and no address: whoever installs chooses the registry."""
+    packages = json.loads((ROOT / folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     locked = {name: package for name, package in packages.items() if name}
     assert locked
     assert [name for name, package in locked.items() if "resolved" in package or "integrity" not in package] == []

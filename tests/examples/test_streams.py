@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from tests.e2e.page_server import PageServer
 from tests.examples.example_server import ExampleServer, events
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
@@ -74,6 +75,37 @@ def test_a_job_outlives_its_reply(tmp_path: Path) -> None:
             with server.reply("POST", f"{reply.headers['location']}/cancel") as stopped:
                 assert json.load(stopped) == {"cancelled": True, "state": "cancelled"}
             assert [event["event"] for event in list(events(reply))[-2:]] == ["cancelled", "close"]
+
+
+#: Starts a job, reloads the page in the middle of it, and waits for its end; then starts another, and stops it.
+DRIVE = """
+await until(() => the("start"));
+the("start").click();
+await until(() => the("bar").value > 20);
+const job = sessionStorage.job;
+frame.contentWindow.old = true;
+frame.contentWindow.location.reload();
+await until(() => !frame.contentWindow.old && the("bar")?.value === 100);
+const told = [the("told").value, sessionStorage.job === job];
+the("start").click();
+await until(() => the("bar").value > 5 && the("bar").value < 50);
+the("stop").click();
+await until(() => the("told").value === "stopped");
+await fetch("%s/result", { method: "POST", mode: "no-cors", body: JSON.stringify([...told, the("bar").value]) });
+"""
+
+
+@pytest.mark.browser
+def test_a_bar_outlives_a_reload(tmp_path: Path) -> None:
+    """In Chromium: the same job goes on after it, and the button stops the next one."""
+    with PageServer() as pages:
+        script = DRIVE % pages.origin
+        app = "tests.examples.driven:app"
+        with ExampleServer("bar", tmp_path, app=app, EXAMPLE="examples.progress_bar", DRIVE=script) as server:
+            pages.origin = server.url
+            told, same, percent = json.loads(pages.shown_in_browser("/drive.html", tmp_path, timeout=40))
+    assert (told, same) == ("step 100 of 100", True)
+    assert 5 < percent < 100
 
 
 def test_a_log_is_followed(tmp_path: Path) -> None:
