@@ -1,6 +1,5 @@
 """Files from real servers: what they cost, how they are cut, and paths as an attacker writes them."""
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -8,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -142,7 +142,8 @@ def test_twenty_readers_at_once_cost_little_memory(server):
         readers = [
             open_ones.enter_context(Download(server.port, "/v1/files/big.mp4", buffer=1 << 16)) for _ in range(READERS)
         ]
-        drained = asyncio.run(_all(reader.drain for reader in readers))
+        with ThreadPoolExecutor(READERS) as threads:
+            drained = list(threads.map(Download.drain, readers))
     spent = time.perf_counter() - begun
     grown = memory(server.pid) - before
     report(
@@ -151,10 +152,6 @@ def test_twenty_readers_at_once_cost_little_memory(server):
     )
     assert drained == [size] * READERS
     assert grown < GROWTH
-
-
-async def _all(calls):
-    return await asyncio.gather(*(asyncio.to_thread(call) for call in calls))
 
 
 def test_who_takes_nothing_is_let_go_and_its_file_closed(server):

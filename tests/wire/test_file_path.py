@@ -10,7 +10,7 @@ from headrace.wire.file_path import MAX_DEPTH, names_in
 
 
 @pytest.mark.parametrize(
-    "path", ["a", "a.txt", "a/b/c.txt", "报告.csv", "100%.txt", "a b.txt", "%2e%2e", "a..b", "con-1"]
+    "path", ["a", "a.txt", "a/b/c.txt", "报告.csv", "100%.txt", "a b.txt", "%2e%2e", "a..b", "con-1", 'a "b"?.mp4']
 )
 def test_an_ordinary_path_is_its_names(path):
     """As they are written."""
@@ -21,35 +21,8 @@ def test_an_ordinary_path_is_its_names(path):
     "path",
     [
         *("", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "./a", ".env", "a/.git/config", "a.", "a ", "..."),
-        *(
-            "a\\b",
-            "..\\a",
-            "C:",
-            "C:a",
-            "a:stream",
-            "a::$DATA",
-            "a\0b",
-            "a\nb",
-            "a\x7f",
-            "a\u202eb",
-            "a\u2028",
-            "\ud800",
-        ),
-        *(
-            "a\ufffdb",
-            "nul",
-            "NUL.txt",
-            "con",
-            "Con.tar.gz",
-            "com1",
-            "lpt9.txt",
-            "aux ",
-            "COM¹",
-            "a*",
-            "a?",
-            'a"',
-            "a|b",
-        ),
+        *("a\\b", "..\\a", "C:", "C:a", "a:stream", "a::$DATA", "a\0b", "a\nb", "a\x7f", "a\u202eb", "a\u2028"),
+        *("\ud800", "a\ufffdb", "nul", "NUL.txt", "con", "Con.tar.gz", "com1", "lpt9.txt", "aux ", "COM\u00b9"),
         *("x" * 256, "é" * 128, "a/" * MAX_DEPTH + "b", "a/b/" * 1000),
     ],
 )

@@ -15,7 +15,7 @@ MAX_PATH, MAX_NAME, MAX_DEPTH = 2048, 255, 32
 
 #: What ends a path or a name on some system, or opens a stream beside the file; and what stands for bytes that were no
 #: UTF-8, overlong ones too.
-_REFUSED = frozenset('/\\:*?"<>|\ufffd')
+_REFUSED = frozenset("/\\:\ufffd")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: Names that are devices wherever they stand, with any extension (Windows).
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])[ ]*(\..*)?", re.IGNORECASE)
