@@ -310,7 +310,7 @@ async def test_error_becomes_the_last_line(url):
     ids=["csv", "text", "bytes"],
 )
 async def test_form_without_words_is_cut(url, make):
-    """No client takes it for whole; and the server is told by an error, so that no middleware ends it cleanly."""
+    """No client takes it for whole; and the server is told by an error."""
     async with serving(make, url) as driver:
         with pytest.raises(Cut):  # noqa: PT012
             async with driver.open("GET", "/go") as exchange:

@@ -89,7 +89,7 @@ class Desk:
 
 
 class Delivery(StreamReply):
-    """A reply that says loudly where it stays unfinished, so that no layer in between makes it look whole."""
+    """A reply that raises where it stays unfinished: the server breaks the connection, and its log says so."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply. Raises Cut where the body stays unfinished although the client is there."""
