@@ -185,7 +185,7 @@ class RangeNotSatisfiable(RequestError):
     code = "range_not_satisfiable"
     status = 416
 
-    def __init__(self, message: str, size: int) -> None:
+    def __init__(self, message: str = "", *, size: int = 0) -> None:
         super().__init__(message, param="Range")
         self.size = size
 
@@ -212,8 +212,8 @@ class TopicClosed(TopicConflict):
 
     code = "topic_closed"
 
-    def __init__(self, offset: str) -> None:
-        super().__init__()
+    def __init__(self, message: str = "", *, offset: str = "") -> None:
+        super().__init__(message)
         self.offset = offset
 
 
@@ -239,8 +239,8 @@ class ProducerFenced(RequestError):
     code = "producer_fenced"
     status = 403
 
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
+    def __init__(self, message: str = "", *, epoch: int = 0) -> None:
+        super().__init__(message)
         self.epoch = epoch
 
 

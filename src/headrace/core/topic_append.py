@@ -50,7 +50,7 @@ def judge(head: TopicHead, asked: Append) -> Note | Appended:
         return Appended(head, repeated, repeated=True)
     if head.closed:
         if asked.records or not asked.closed:
-            raise TopicClosed(str(head.offset))
+            raise TopicClosed(offset=str(head.offset))
         return Appended(head, asked.producer, repeated=True)
     if asked.records and asked.kind != head.topic.kind:
         raise TopicConflict("The topic has another content type.", param="Content-Type")
@@ -63,7 +63,7 @@ def _repeated(head: TopicHead, producer: Producer | None) -> Producer | None:
         return None
     epoch, last = head.note.producers[producer.id]
     if producer.epoch < epoch:
-        raise ProducerFenced(epoch)
+        raise ProducerFenced(epoch=epoch)
     if producer.epoch > epoch or producer.sequence > last:
         return None
     return producer._replace(sequence=last)

@@ -47,7 +47,7 @@ def asked(header: str, size: int) -> Sequence[Range]:
     if unit.strip().lower() != "bytes":
         return ()
     if ranges.count(",") >= MAX_RANGES:
-        raise RangeNotSatisfiable(f"A Range header has at most {MAX_RANGES} ranges.", size)
+        raise RangeNotSatisfiable(f"A Range header has at most {MAX_RANGES} ranges.", size=size)
     matches = [_ONE.fullmatch(one) for one in ranges.split(",")]
     found = [_clipped(match, size) for match in matches if match is not None and match[0].strip()]
     if not found or None in matches or any(one is None for one in found):
@@ -56,7 +56,7 @@ def asked(header: str, size: int) -> Sequence[Range]:
     if not there:
         if not size and any(match is not None and int(match[3] or 0) for match in matches):
             return ()
-        raise RangeNotSatisfiable("Nothing of the ranges is there.", size)
+        raise RangeNotSatisfiable("Nothing of the ranges is there.", size=size)
     return () if _overlap(there) else there
 
 
