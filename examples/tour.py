@@ -1,5 +1,6 @@
 """All of it in one app, at the paths that tutorials about streaming use. Each comment says what many of them get wrong.
 
+    pip install httpx2
     uvicorn examples.tour:app
     curl -N http://127.0.0.1:8000/stream/text
     curl -N 'http://127.0.0.1:8000/sse/numbers?to=5'

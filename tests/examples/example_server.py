@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from tests.e2e.server import START, STOP, free_port
+from tests.e2e.server import STOP, free_port
+
+#: Seconds in which an example must listen: to import a provider's SDK takes several on a busy machine.
+START = 45.0
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -1,12 +1,16 @@
 """The examples of chat: over the demo, over Azure OpenAI and over Anthropic, stopped, refused and cut."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
+from tests.e2e.page_server import PageServer
 from tests.e2e.scripted import UpstreamThread, model_of
 from tests.e2e.server import HeadraceServer
 from tests.examples.example_server import ROOT, Event, ExampleServer, events
@@ -150,9 +154,38 @@ def test_the_page_is_there(app: ExampleServer) -> None:
     assert app.get("/chat.html?server=")[1] == (ROOT / "examples/fetch.html").read_bytes()
 
 
+#: Asks, presses Stop when there are some words, and tells what the page shows then.
+DRIVE = """
+await until(() => the("ask")?.onsubmit);
+the("message").value = "Tell me something long.";
+the("ask").requestSubmit();
+await until(() => the("chat").textContent.length > 60);
+the("stop").click();
+await until(() => the("state").textContent);
+await fetch("%s/result", { method: "POST", mode: "no-cors", body: the("state").textContent });
+"""
+
+
+@pytest.mark.browser
+def test_the_button_stops_it(tmp_path: Path) -> None:
+    """In Chromium, from the page to the model."""
+    with PageServer() as pages:
+        env = {"EXAMPLE": "examples.chat_stop", "DRIVE": DRIVE % pages.origin}
+        with ExampleServer("chat_stop", tmp_path, app="tests.examples.driven:app", **env) as server:
+            pages.origin = server.url
+            assert pages.shown_in_browser("/drive.html", tmp_path, timeout=30) == "cancelled"
+            assert json.loads(server.get("/v1/streams")[1])["data"][0]["state"] == "cancelled"
+
+
 def test_stream_test_prints_lines_as_they_arrive(tmp_path: Path) -> None:
-    """Each raw, and then parsed."""
+    """Each raw, and then parsed; the first ones long before the last."""
     with HeadraceServer(tmp_path) as server:
+        env = {**os.environ, "HEADRACE_URL": server.url, "HEADRACE_MODEL": "demo/counter", "PYTHONUNBUFFERED": ""}
+        command = [sys.executable, str(ROOT / "examples/stream_test.py")]
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as counting:
+            assert counting.stdout.readline().startswith(b"raw:")
+            assert counting.poll() is None  # three hundred numbers take seconds
+            counting.terminate()
         *lines, end = run("stream_test.py", server.url, "hello", "there").splitlines()
     assert [line[8:] for line in lines[1::2] if line[8:]] == ["hello", " there"]
     for raw, parsed in zip(lines[::2], lines[1::2], strict=True):

@@ -79,7 +79,7 @@ def test_a_job_outlives_its_reply(tmp_path: Path) -> None:
 
 #: Starts a job, reloads the page in the middle of it, and waits for its end; then starts another, and stops it.
 DRIVE = """
-await until(() => the("start"));
+await until(() => the("start")?.onclick);
 the("start").click();
 await until(() => the("bar").value > 20);
 const job = sessionStorage.job;

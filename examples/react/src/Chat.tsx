@@ -42,6 +42,10 @@ export function Chat({ server, model, silence = 30_000 }: Props) {
     setGrowing(null);
   }
 
+  function stop() {
+    running.current?.stop().catch(() => setState("It could not be stopped. Try again."));
+  }
+
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const question = String(new FormData(event.currentTarget).get("question")).trim();
@@ -66,7 +70,7 @@ export function Chat({ server, model, silence = 30_000 }: Props) {
       <form onSubmit={submit}>
         <input name="question" aria-label="Question" size={40} autoComplete="off" />
         <button disabled={growing !== null}>Ask</button>
-        <button type="button" disabled={growing === null} onClick={() => void running.current?.stop()}>
+        <button type="button" disabled={growing === null} onClick={stop}>
           Stop
         </button>
       </form>

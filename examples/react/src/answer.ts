@@ -56,7 +56,8 @@ export class Answer {
 
   /** Stop the model, not just this page's connection to it: every reader is told, this one too. */
   async stop(): Promise<void> {
-    await fetch(`${this.server}/v1/streams/${this.name}/cancel`, { method: "POST" });
+    const reply = await fetch(`${this.server}/v1/streams/${this.name}/cancel`, { method: "POST" });
+    if (!reply.ok) throw new Refused(await reason(reply));
   }
 
   /** Let go of the connection; nobody is stopped by that at once. */
