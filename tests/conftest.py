@@ -7,6 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+#: ``scripts/test-fast`` looks at fewer examples of each property; the whole suite at as many as hypothesis likes.
+settings.register_profile("fast", max_examples=20)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 #: Tests start ``headrace`` and ``node`` by name: those of this environment come first, then the system's servers.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin"])

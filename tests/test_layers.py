@@ -9,6 +9,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,7 @@ class Module:
         return ".".join([*base, *([node.module] if node.module else [])])
 
 
+@cache
 def _read(folder: Path) -> list[Module]:
     modules = []
     for path in sorted(folder.rglob("*.py")):

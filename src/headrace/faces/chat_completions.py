@@ -17,11 +17,11 @@ from headrace.core.stream import NOTHING_SEEN, Cursor, id_under
 from headrace.errors import StreamOpen
 from headrace.faces import schemas
 from headrace.faces.auth import Caller, caller
-from headrace.faces.dialects import DIALECTS, all_seen, view
+from headrace.faces.dialects import all_seen, view
 from headrace.faces.failures import OPENAI, of_outcome
-from headrace.faces.reply import StreamReply
 from headrace.faces.requests import body_of, continued, cursor_of, leave_policy, names_of
 from headrace.faces.service import Service, service
+from headrace.faces.streamed import streamed
 from headrace.faces.whole import WholeReply, all_records
 from headrace.model.dialect import CHAT
 from headrace.model.outcome import Outcome, State
@@ -100,20 +100,10 @@ async def cancel(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
 
 
 def _stream(at: Service, head: Head, cursor: Cursor, *, location: bool, named: bool = False) -> Response:
-    """The stream from ``cursor`` on. ``named`` where the URL says which stream it is; then event ids need not."""
-    if all_seen(head, cursor, CHAT):
-        return Response(status_code=204)
-    dialect = DIALECTS[CHAT]
-    reader = at.registry.read(head, view(CHAT, "" if named else head.id), cursor, participant=True)
-    return StreamReply(
-        at.registry,
-        reader,
-        media_type=dialect.media_type,
-        headers=_headers(head),
-        send_timeout=at.manners.send_timeout,
-        gate=at.manners.gate if location else 0.0,
-        refused=partial(of_outcome, family=OPENAI, headers=_headers(head)),
-    )
+    """The stream from ``cursor`` on; the status of one that has just been started waits for its first record."""
+    gate = at.manners.gate if location else 0.0
+    refused = partial(of_outcome, family=OPENAI, headers=_headers(head))
+    return streamed(at, head, cursor, CHAT, _headers(head), named=named, gate=gate, refused=refused)
 
 
 def _whole(at: Service, head: Head) -> Response:

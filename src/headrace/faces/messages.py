@@ -17,13 +17,13 @@ from headrace.core.stream import NOTHING_SEEN, Cursor, id_under
 from headrace.errors import StreamOpen, UpstreamRefused
 from headrace.faces import schemas
 from headrace.faces.auth import Caller, caller
-from headrace.faces.dialects import DIALECTS, all_seen, model_of, view
+from headrace.faces.dialects import model_of, view
 from headrace.faces.failures import MESSAGES as FAMILY
 from headrace.faces.failures import of_outcome
 from headrace.faces.passthrough import OwnRoute, passed
-from headrace.faces.reply import StreamReply
 from headrace.faces.requests import body_of, continued, cursor_of, leave_policy, names_of, query_of
 from headrace.faces.service import Service, service
+from headrace.faces.streamed import streamed
 from headrace.faces.whole import WholeReply, all_records
 from headrace.model.dialect import MESSAGES
 from headrace.model.outcome import Outcome, State
@@ -133,19 +133,10 @@ async def _counted(request: Request, at: Service, target: Target, body: bytes) -
 
 
 def _stream(at: Service, head: Head, cursor: Cursor, *, location: bool, named: bool = False) -> Response:
-    """The stream from ``cursor`` on. ``named`` where the URL says which stream it is; then event ids need not."""
-    if all_seen(head, cursor, MESSAGES):
-        return Response(status_code=204)
-    reader = at.registry.read(head, view(MESSAGES, "" if named else head.id), cursor, participant=True)
-    return StreamReply(
-        at.registry,
-        reader,
-        media_type=DIALECTS[MESSAGES].media_type,
-        headers=_headers(head),
-        send_timeout=at.manners.send_timeout,
-        gate=at.manners.gate if location else 0.0,
-        refused=partial(of_outcome, family=FAMILY, headers=_headers(head)),
-    )
+    """The stream from ``cursor`` on; the status of one that has just been started waits for its first record."""
+    gate = at.manners.gate if location else 0.0
+    refused = partial(of_outcome, family=FAMILY, headers=_headers(head))
+    return streamed(at, head, cursor, MESSAGES, _headers(head), named=named, gate=gate, refused=refused)
 
 
 def _whole(at: Service, head: Head) -> Response:

@@ -18,14 +18,14 @@ from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import RequestError
 from headrace.faces import schemas
 from headrace.faces.auth import Caller, caller
-from headrace.faces.dialects import DIALECTS, all_seen, view
+from headrace.faces.dialects import view
 from headrace.faces.failures import OPENAI, of_outcome
-from headrace.faces.reply import StreamReply
 from headrace.faces.requests import body_of, continued, leave_policy, names_of
 from headrace.faces.response_cursor import cursor_in
 from headrace.faces.response_input import Order, complete, page_of_items
 from headrace.faces.response_object import current, headers_of, reply, whole_reply
 from headrace.faces.service import Service, service
+from headrace.faces.streamed import streamed
 from headrace.faces.whole import WholeReply
 from headrace.model.dialect import RESPONSES
 from headrace.model.leave import KEEP
@@ -159,19 +159,10 @@ def _prompt_tokens(body: dict[str, Any]) -> int:
 
 
 def _stream(at: Service, head: Head, cursor: Cursor, *, location: bool, named: bool = False) -> Response:
-    """The stream from ``cursor`` on. ``named`` where the URL says which stream it is; then event ids need not."""
-    if all_seen(head, cursor, RESPONSES):
-        return Response(status_code=204)
-    reader = at.registry.read(head, view(RESPONSES, "" if named else head.id), cursor, participant=True)
-    return StreamReply(
-        at.registry,
-        reader,
-        media_type=DIALECTS[RESPONSES].media_type,
-        headers=headers_of(head),
-        send_timeout=at.manners.send_timeout,
-        gate=at.manners.gate if location else 0.0,
-        refused=partial(_refused, head),
-    )
+    """The stream from ``cursor`` on; the status of one that has just been started waits for its first record."""
+    gate = at.manners.gate if location else 0.0
+    refused = partial(_refused, head)
+    return streamed(at, head, cursor, RESPONSES, headers_of(head), named=named, gate=gate, refused=refused)
 
 
 async def _begun(at: Service, head: Head) -> Response:

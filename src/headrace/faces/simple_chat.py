@@ -13,11 +13,11 @@ from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import RequestError
 from headrace.faces import schemas
 from headrace.faces.auth import Caller, caller
-from headrace.faces.dialects import DIALECTS, EVENT_STREAM, all_seen, view
+from headrace.faces.dialects import DIALECTS, EVENT_STREAM, view
 from headrace.faces.failures import SIMPLE, of_outcome
-from headrace.faces.reply import StreamReply
 from headrace.faces.requests import body_of, continued, leave_policy, names_of
 from headrace.faces.service import Service, service
+from headrace.faces.streamed import streamed
 from headrace.faces.whole import WholeReply
 from headrace.model.dialect import CHAT, INFER, NAMED, TEXT, UNNAMED
 from headrace.model.events import Event
@@ -125,21 +125,10 @@ def _dialect_of(head: Head) -> str:
 
 
 def _stream(at: Service, head: Head, cursor: Cursor, dialect: str) -> Response:
-    if all_seen(head, cursor, dialect):
-        return Response(status_code=204)
-    shape = DIALECTS[dialect]
-    reader = at.registry.read(head, view(dialect, head.id), cursor, participant=True)
-    return StreamReply(
-        at.registry,
-        reader,
-        media_type=shape.media_type,
-        headers=_headers(head),
-        send_timeout=at.manners.send_timeout,
-        # A face that has no event for a failure can still give it a status, if it comes early.
-        gate=0.0 if shape.media_type == EVENT_STREAM else at.manners.gate,
-        refused=partial(of_outcome, family=SIMPLE),
-        retry=shape.retry,
-    )
+    # A face that has no event for a failure can still give it a status, if it comes early.
+    gate = 0.0 if DIALECTS[dialect].media_type == EVENT_STREAM else at.manners.gate
+    refused = partial(of_outcome, family=SIMPLE)
+    return streamed(at, head, cursor, dialect, _headers(head), gate=gate, refused=refused)
 
 
 def _whole(at: Service, head: Head) -> Response:

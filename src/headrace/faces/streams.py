@@ -8,11 +8,11 @@ from starlette.responses import Response
 from headrace.core.log import Head
 from headrace.errors import RequestError
 from headrace.faces.auth import Caller, caller
-from headrace.faces.dialects import DIALECTS, SHORT, all_seen, named, view
+from headrace.faces.dialects import DIALECTS, EVENT_STREAM, SHORT, named
 from headrace.faces.raw import rejoin
-from headrace.faces.reply import StreamReply
 from headrace.faces.requests import cursor_of
 from headrace.faces.service import Service, service
+from headrace.faces.streamed import streamed
 from headrace.model.dialect import RAW
 from headrace.model.outcome import State
 
@@ -61,17 +61,9 @@ async def read(
             raise RequestError("What was recorded as it came is shown so.", param="as")
         return await rejoin(at, head, cursor, participant=participate)
     dialect = named(show, head.meta.dialect)
-    if all_seen(head, cursor, dialect):
-        return Response(status_code=204)
-    shape = DIALECTS[dialect]
-    return StreamReply(
-        at.registry,
-        at.registry.read(head, view(dialect), cursor, participant=participate),
-        media_type=shape.media_type,
-        headers={"headrace-stream-id": head.id, "location": f"/v1/streams/{head.id}"},
-        send_timeout=at.manners.send_timeout,
-        retry=shape.media_type.startswith("text/event-stream"),
-    )
+    headers = {"headrace-stream-id": head.id, "location": f"/v1/streams/{head.id}"}
+    retry = DIALECTS[dialect].media_type == EVENT_STREAM
+    return streamed(at, head, cursor, dialect, headers, named=True, participant=participate, retry=retry)
 
 
 @router.head("/{id}", summary="Look at a stream")

@@ -17,10 +17,9 @@ from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import NameTaken, StreamOpen
 from headrace.faces import failures, schemas
 from headrace.faces.auth import Caller, caller
-from headrace.faces.dialects import DIALECTS, all_seen, view
-from headrace.faces.reply import StreamReply
 from headrace.faces.requests import body_of, continued, leave_policy, names_of
 from headrace.faces.service import Service, service
+from headrace.faces.streamed import streamed
 from headrace.model.dialect import UI
 from headrace.model.leave import LeavePolicy
 from headrace.model.request import Meta
@@ -158,15 +157,7 @@ def _busy(request: Request, head: Head, message: str) -> Response:
 
 
 def _stream(at: Service, head: Head, cursor: Cursor) -> Response:
-    if all_seen(head, cursor, UI):
-        return Response(status_code=204)
-    return StreamReply(
-        at.registry,
-        at.registry.read(head, view(UI, head.id), cursor, participant=True),
-        media_type=DIALECTS[UI].media_type,
-        headers={**_headers(head), "x-vercel-ai-ui-message-stream": "v1"},
-        send_timeout=at.manners.send_timeout,
-    )
+    return streamed(at, head, cursor, UI, {**_headers(head), "x-vercel-ai-ui-message-stream": "v1"})
 
 
 def _headers(head: Head) -> dict[str, str]:
