@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,12 @@ from headrace.core.rendering import Renderer
 from headrace.core.stream import NOTHING_SEEN, Cursor, parse_event_id
 from headrace.errors import ErrorDetail
 from headrace.faces.dialects import DIALECTS, all_seen, view
+from headrace.faces.whole import all_records
 from headrace.model.dialect import CHAT, MESSAGES, RESPONSES, whole
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.model.record import Record
 from headrace.model.request import Meta
+from headrace.stores.sqlite import SqliteLog
 from headrace.testing.spoken import UPSTREAMS, Said, Use, spoken, whole_body
 from headrace.wire.chat.intake import Intake as ChatIntake
 from headrace.wire.messages.intake import Intake as MessagesIntake
@@ -110,6 +113,25 @@ def test_a_whole_body_can_be_watched(shown: str, dialect: str) -> None:
     records = [Record("", whole_body(dialect, EVERYTHING))]
     check(shown, whole(dialect), records, COMPLETED)
     assert "世界" in render(shown, whole(dialect), records, COMPLETED).decode()
+
+
+@pytest.mark.parametrize("dialect", UPSTREAMS)
+async def test_a_resumption_goes_on_at_every_frame_after_a_restart(dialect: str, tmp_path: Path) -> None:
+    """What another process reads of the store gives every client the same frames."""
+    records = records_of(dialect, EVERYTHING)
+    before = await SqliteLog(tmp_path).open()
+    await before.create(ID, META)
+    await before.append(ID, 0, records[:3], format=dialect)
+    await before.append(ID, 3, records[3:], COMPLETED)
+    await before.close()
+    after = await SqliteLog(tmp_path).open()
+    head, kept = await after.head(ID), await all_records(after, ID)
+    await after.close()
+    assert head is not None
+    assert (head.format, head.outcome, head.meta, list(kept)) == (dialect, COMPLETED, META, records)
+    for shown in WITH_IDS:
+        assert render(shown, head.format, kept, COMPLETED) == render(shown, dialect, records, COMPLETED)
+        check(shown, head.format, kept, COMPLETED)
 
 
 TEXTS = st.lists(st.text(min_size=1, max_size=9), max_size=4).map(tuple)
