@@ -24,6 +24,7 @@ from headrace.faces import (
     files,
     health,
     messages,
+    metrics,
     models,
     passthrough,
     proxy,
@@ -34,6 +35,7 @@ from headrace.faces import (
     topics,
     ui_chat,
 )
+from headrace.faces.arrival import Arrival
 from headrace.faces.guard import Guard
 from headrace.faces.reply import SEND
 from headrace.parts import Parts
@@ -114,6 +116,7 @@ def create_app(settings: Settings) -> FastAPI:
         ticketing,
         models,
         health,
+        metrics,
         passthrough,
     ):
         app.include_router(face.router)
@@ -121,6 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HeadraceError, failures.on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_middleware(Arrival)
     app.add_middleware(Guard, settings=settings, render=failures.render)
     app.add_middleware(Edge)
     return app

@@ -1,6 +1,5 @@
 """The command line: the server (``serve``, ``check``), and what a shell does with one (``tail``, ``append``)."""
 
-import logging
 import os
 import socket
 import sys
@@ -17,6 +16,7 @@ from headrace.client import tail as tailing
 from headrace.client.server import Patience, Refused, Server, Unreachable
 from headrace.config import Settings, environment, load, warnings
 from headrace.errors import ConfigError
+from headrace.observe.logs import configure
 from headrace.server import bind, run
 from headrace.supervisor import BAD_CONFIG, Supervisor
 
@@ -59,7 +59,7 @@ def serve(
     """Start the server. SIGTERM lets running answers finish (up to server.drain seconds) and exits with 0."""
     flags = {"host": host, "port": port, "workers": workers, "data": data}
     settings = _load(config, flags)
-    _log()
+    configure(settings.log)
     try:
         sockets = bind(settings)
     except ConfigError as error:
@@ -79,7 +79,7 @@ def serve(
 def worker(*, sockets: Annotated[str, typer.Option()], lifeline: Annotated[int, typer.Option()]) -> None:
     """Serve on sockets that a supervisor has opened, for as long as it lives."""
     settings = _load(None, {})
-    _log()
+    configure(settings.log)
     run(settings, [socket.socket(fileno=int(number)) for number in sockets.split(",")], lambda: None, lifeline)
 
 
@@ -173,10 +173,6 @@ def _load(config: str | None, flags: dict[str, str | int | None]) -> Settings:
 
 def _refuse(error: ConfigError) -> NoReturn:
     _end(error.message, BAD_CONFIG)
-
-
-def _log() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def _address(settings: Settings, sockets: list[socket.socket]) -> str:

@@ -11,6 +11,7 @@ from headrace.config import Upstream as UpstreamSettings
 from headrace.core.clock import Clock, SystemClock
 from headrace.core.deadlines import Deadlines, Limits
 from headrace.core.log import Kept
+from headrace.core.meters import Meters
 from headrace.core.registry import Registry
 from headrace.core.routing import Forwarding, Upstream
 from headrace.core.topics import TopicLimits, Topics
@@ -21,6 +22,10 @@ from headrace.faces.service import Manners, Proxied, Service
 from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets, secret_in
 from headrace.model.dialect import CHAT, RESPONSES
+from headrace.observe.logs import count_dropped
+from headrace.observe.metrics import Metrics
+from headrace.observe.siblings import folder_in
+from headrace.observe.upstreams import CountedHttp, Known
 from headrace.records.database import Database
 from headrace.records.recorder import Recorder
 from headrace.stores.memory import MemoryLog
@@ -49,6 +54,9 @@ class Parts:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._stack = AsyncExitStack()
+        self._known = Known()
+        self._meters = Meters(self._known)
+        count_dropped(self._meters.log_lines_dropped.add)
 
     async def __aenter__(self) -> Self:
         try:
@@ -74,6 +82,7 @@ class Parts:
             default=settings.default_model,
             azure_model=azure.models[0] if azure and azure.models else "",
         )
+        self._known.routes = routes
         lookout = Lookout(routes.open, clock)
         lookout.start()
         self._stack.push_async_callback(lookout.close)
@@ -87,6 +96,7 @@ class Parts:
             deadlines=_deadlines(settings),
             limits=_limits(settings),
             keepalive=settings.server.keep_alive,
+            meters=self._meters,
         )
         self._stack.push_async_callback(registry.close)
         topics = await self._open_topics()
@@ -95,12 +105,13 @@ class Parts:
         upkeep = Upkeep(registry, recorder, topics, kept, clock)
         await upkeep.start()
         self._stack.push_async_callback(upkeep.close)
+        metrics = await self._open_metrics(registry)
         return Service(
             registry=registry,
             topics=topics,
             routes=routes,
             forwarders={upstream.name: upstream for upstream in upstreams if isinstance(upstream, Forwarding)},
-            targets={name: self._target(given) for name, given in settings.proxy.items()},
+            targets={name: self._target(name, given) for name, given in settings.proxy.items()},
             recorder=recorder,
             records=records,
             exports=Shares(settings.limits.exports_per_owner, "exports"),
@@ -114,6 +125,8 @@ class Parts:
                 linger=settings.on_leave.default,
                 api_chat=settings.on_leave.api_chat,
             ),
+            metrics=metrics,
+            metrics_key=settings.metrics.key.get_secret_value(),
         )
 
     async def _open_log(self) -> MemoryLog | SqliteLog:
@@ -122,7 +135,9 @@ class Parts:
             log: MemoryLog | SqliteLog = MemoryLog(self._clock)
         else:
             store.folder.mkdir(parents=True, exist_ok=True)
-            log = await SqliteLog(store.folder, durability=store.durability, clock=self._clock).open()
+            log = await SqliteLog(
+                store.folder, durability=store.durability, clock=self._clock, meters=self._meters
+            ).open()
         self._stack.push_async_callback(log.close)
         return log
 
@@ -137,6 +152,17 @@ class Parts:
             log, self._clock, TopicLimits(limits.topic_record_bytes, limits.topic_bytes, limits.topics_per_owner)
         )
 
+    async def _open_metrics(self, registry: Registry) -> Metrics | None:
+        settings = self._settings
+        if not settings.metrics.enabled:
+            return None
+        data = settings.store.folder
+        shared = data is not None and settings.server.workers > 1
+        metrics = Metrics(registry, self._clock, folder_in(data) if data is not None and shared else None)
+        await metrics.open()
+        self._stack.push_async_callback(metrics.close)
+        return metrics
+
     def _open_folder(self) -> Folder | None:
         root = self._settings.files.folder
         if root is None:
@@ -149,18 +175,20 @@ class Parts:
         if given.kind == "demo":
             return Demo(clock=self._clock, name=name)
         trusted = ssl.create_default_context(cafile=given.ca_file) if given.ca_file else None
-        http = Http(ssl_context=trusted, connect=self._settings.deadlines.connect)
+        http = CountedHttp(ssl_context=trusted, connect=self._settings.deadlines.connect)
+        http.count(self._meters.upstream_requests, name)
         return _PROVIDERS[given.kind](name, given, http, self._clock)
 
-    def _target(self, given: TargetSettings) -> Proxied:
+    def _target(self, name: str, given: TargetSettings) -> Proxied:
         settings = self._settings
         trusted = ssl.create_default_context(cafile=given.ca_file) if given.ca_file else None
-        http = Http(
+        http = CountedHttp(
             ssl_context=trusted,
             connect=settings.deadlines.connect,
             allowed=None if given.private else is_public,
             inflate=given.record,  # what is recorded is read by others, in their own time and way
         )
+        http.count(self._meters.upstream_requests, f"proxy.{name}")
         self._stack.push_async_callback(http.close)
         headers = {name: value.get_secret_value() for name, value in given.headers.items()}
         bounds = Bounds(

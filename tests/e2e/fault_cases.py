@@ -46,6 +46,10 @@ drain = 1
 
 [limits]
 stream_bytes = "512KiB"
+
+[log]
+format = "json"
+level = "debug"
 """
 
 

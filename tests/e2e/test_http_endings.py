@@ -256,6 +256,7 @@ async def test_the_whole_surface(house):
             "/healthz",
             "/ready",
             "/readyz",
+            "/metrics",
             "/docs",
             "/redoc",
             "/openapi.json",

@@ -116,7 +116,7 @@ async def test_a_reader_follows_as_events(at):
         assert b"data:three\n" in last
         assert control(last)["streamClosed"] is True
         assert reader.complete
-    assert at.clock.pending() <= 4
+    assert at.clock.pending() <= 5
 
 
 async def test_a_connection_ends_after_a_minute(at):

@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from headrace.config.fields import STRONG_KEY
 from headrace.config.sources import PREFIX, Layers, Problem
-from headrace.config.values import STRONG_KEY, Settings, Upstream, is_loopback
+from headrace.config.values import Settings, Upstream, is_loopback
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -18,13 +18,23 @@ from pydantic import (
     model_validator,
 )
 
-from headrace.config.fields import Count, Policy, Seconds, Size, Texts, Value, base_url, seconds, table, texts
+from headrace.config.fields import (
+    STRONG_KEY,
+    Count,
+    Policy,
+    Seconds,
+    Size,
+    Texts,
+    Value,
+    base_url,
+    seconds,
+    table,
+    texts,
+)
 from headrace.config.files import Files
+from headrace.config.observing import Log, Metrics, Otel
 from headrace.config.targets import Targets
 from headrace.model.leave import LeavePolicy
-
-#: A key with fewer characters than this can be guessed.
-STRONG_KEY = 16
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST = re.compile(r"\*|[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]+\]")
@@ -299,6 +309,9 @@ class Settings(Value):
     retention: Retention = Retention()
     on_leave: OnLeave = OnLeave()
     tickets: Tickets = Tickets()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+    otel: Otel = Otel()
 
     @property
     def active(self) -> dict[str, Upstream]:

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+from headrace.core.asked import ASKED
 from headrace.core.clock import Clock
 from headrace.core.deadlines import NEVER, Deadlines, Limits, Sweep, pause, resolve
 from headrace.core.generation import Generation
 from headrace.core.log import FIRST_COMES, Bound, Head, Log, Name, Ownership, Signals
+from headrace.core.meters import Meters
 from headrace.core.reader import Reader
 from headrace.core.rendering import Rendering, View
 from headrace.core.routing import Attempt
-from headrace.core.stream import Cursor, id_in, new_id
+from headrace.core.stream import NOTHING_SEEN, Cursor, id_in, new_id
 from headrace.errors import Draining, HeadraceError, NameTaken, NotFound, StoreUnavailable, StreamGone, TooManyStreams
 from headrace.model.leave import LeavePolicy
 from headrace.model.outcome import Outcome, State
@@ -56,6 +58,8 @@ class Statistics:
     open_streams: int
     renderings: int
     readers: int
+    #: Bytes that renderings keep for readers who are a little behind.
+    held: int
 
 
 class Registry:
@@ -69,12 +73,14 @@ class Registry:
         deadlines: Deadlines | None = None,
         limits: Limits | None = None,
         keepalive: float = 15.0,
+        meters: Meters | None = None,
     ) -> None:
         self.log = log
         self.clock = clock
         self.deadlines = deadlines or Deadlines()
         self.limits = limits or Limits()
         self.keepalive = keepalive
+        self.meters = meters or Meters()
         self.sweep = Sweep(clock)
         self.draining = False
         self._generations: dict[str, Generation] = {}
@@ -130,7 +136,10 @@ class Registry:
             limits=self.limits,
             on_lost=self._lost,
             on_abandoned=self._abandoned,
+            meters=self.meters,
         )
+        if (asked := ASKED.get()) is not None:
+            asked.course = generation.course
         self._generations[id] = generation
         generation.ended.add_done_callback(lambda _: self._ended(generation, meta.owner))
         self.sweep.add(generation)
@@ -193,6 +202,8 @@ class Registry:
         if rendering.readers >= self.limits.readers_per_stream:
             raise TooManyStreams("Too many clients are reading this stream.")
         rendering.readers += 1
+        if cursor != NOTHING_SEEN:
+            self.meters.replays.add()
         participant = participant and head.outcome is None
         if participant:
             self._join(head.id)
@@ -331,6 +342,7 @@ class Registry:
             return ()
         reaped = await self.log.reap(self._interrupted)
         if reaped:
+            self.meters.ended.add(str(State.INTERRUPTED), "interrupted", by=len(reaped))
             logger.warning("%d streams of a dead process are interrupted", len(reaped))
         return reaped
 
@@ -366,6 +378,7 @@ class Registry:
             open_streams=len(self._generations),
             renderings=len(self._renderings),
             readers=sum(rendering.readers for rendering in self._renderings.values()),
+            held=sum(rendering.held for rendering in self._renderings.values()),
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

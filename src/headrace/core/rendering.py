@@ -162,6 +162,11 @@ class Rendering:
         """How many readers wait for news."""
         return len(self._waiters)
 
+    @property
+    def held(self) -> int:
+        """Bytes in the ring."""
+        return self._size
+
     def take(self, step: int) -> tuple[bytes, int]:
         """About one piece of bytes from ``step`` on, and the step after them."""
         if step + 1 == self.next:

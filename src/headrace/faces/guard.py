@@ -248,8 +248,10 @@ def _hosts(settings: Settings) -> frozenset[str] | None:
 
 def _request_id(headers: Mapping[bytes, list[bytes]]) -> str:
     """The client's, where it is one that can stand in a log; else a new one."""
-    given = _text(headers, b"x-request-id")
-    return given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    for name in (b"x-request-id", b"x-client-request-id"):
+        if _REQUEST_ID.fullmatch(given := _text(headers, name)):
+            return given
+    return f"req_{secrets.token_hex(12)}"
 
 
 def _starts(method: str, path: str) -> bool:

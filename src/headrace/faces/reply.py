@@ -13,7 +13,9 @@ from random import randint
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from headrace.core.asked import ASKED
 from headrace.core.deadlines import NEVER
+from headrace.core.meters import Course
 from headrace.core.reader import Reader
 from headrace.core.registry import Registry
 from headrace.errors import HeadraceError
@@ -131,8 +133,11 @@ class StreamReply(Response):
     async def _send_all(self, send: Send) -> None:
         """Send what there is; where the rest cannot be read, the reply ends unfinished."""
         read, sweep, retry = self._reader.read, self._registry.sweep, self._retry
+        pace = self._pace()
         try:
             while data := await read():
+                if pace is not None:
+                    pace.send(data)
                 if retry and not data.startswith(b":"):  # a keep-alive stays a block of its own
                     data = data.replace(b"\n\n", b"\nretry: %d\n\n" % randint(*retry), 1)  # noqa: S311
                     retry = False
@@ -142,6 +147,39 @@ class StreamReply(Response):
         except HeadraceError:
             return
 
+    def _pace(self) -> "Pace | None":
+        """What measures the reply to the request that started its answer; what others see is not the upstream's."""
+        asked = ASKED.get()
+        if asked is None or asked.course is None:
+            return None
+        return Pace(self._registry, asked.at, asked.course, self._reader.rendering.view.ping)
+
     async def _has_records(self) -> bool:
         head = await self._registry.log.head(self._reader.id)
         return head is not None and head.tail > 0
+
+
+class Pace:
+    """How the answer to one request leaves: its first records, and the time between two sends of them."""
+
+    __slots__ = ("_arrived", "_course", "_last", "_meters", "_now", "_ping")
+
+    def __init__(self, registry: Registry, arrived: float, course: Course, ping: bytes) -> None:
+        self._meters = registry.meters
+        self._now = registry.clock.monotonic
+        self._arrived = arrived
+        self._course = course
+        self._ping = ping
+        self._last = 0.0
+
+    def send(self, data: bytes) -> None:
+        """A piece is about to be sent."""
+        gaps = self._course.gaps
+        if gaps is None or data is self._ping:
+            return  # what comes before the first record, or a keep-alive
+        now = self._now()
+        if self._last:
+            gaps.observe(now - self._last)
+        else:
+            self._meters.told(self._course, self._arrived, now)
+        self._last = now

@@ -1,6 +1,6 @@
 """What all faces stand on: the registry, the routes to models, and who may ask."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,6 +61,9 @@ class Service:
     folder: Folder | None
     manners: Manners
     authenticate: Callable[[Request], Caller]
+    #: The metrics in a format that is accepted, with its media type; and what has to be shown to see them.
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]] | None = None
+    metrics_key: str = ""
 
 
 async def service(request: Request) -> Service:

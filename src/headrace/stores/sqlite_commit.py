@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import apsw
 
 from headrace.core.log import FIRST_COMES, Appended, Name
+from headrace.core.meters import Meters
 from headrace.errors import HeadraceError, NotFound, StoreError, StoreUnavailable, StreamGone
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
@@ -222,10 +223,12 @@ class GroupCommit:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="headrace-commit") if threaded else None
         self._steps: list[Step] = []
         self._timer: asyncio.Handle | None = None
-        self._last = 0.0
+        self._last = self._begun = 0.0
         self._busy_since = 0.0
         self._held = False
         self._running: asyncio.Future[None] | None = None
+        #: Where commits are counted.
+        self.meters = Meters()
         #: Pages in the write-ahead log.
         self.wal_pages = 0
         writer.db.set_wal_hook(self._grown)
@@ -255,6 +258,7 @@ class GroupCommit:
         steps, self._steps = self._steps, []
         if not steps:
             return
+        self._begun = time.monotonic()
         if self._threads is None:
             try:
                 self._write(steps)
@@ -293,6 +297,7 @@ class GroupCommit:
     def _published(self, steps: list[Step]) -> None:
         self._last = time.monotonic()
         self._busy_since = 0.0
+        self.meters.commits.of().observe(self._last - self._begun)
         for step in steps:
             step.publish()
 
@@ -306,6 +311,7 @@ class GroupCommit:
                 self._timer = self._loop.call_later(RETRY, self._flush)
                 return
         self._busy_since = 0.0
+        self.meters.commit_failures.add()
         unavailable = error if isinstance(error, StoreUnavailable) else type(error)()
         for step in steps:
             step.fail(unavailable)

@@ -7,6 +7,7 @@ from typing import Self
 
 from headrace.core.clock import Clock, SystemClock
 from headrace.core.log import Head, Kept
+from headrace.core.meters import Meters
 from headrace.errors import NotFound, StoreError
 from headrace.model.outcome import Outcome
 from headrace.stores.sqlite_commit import Append, Transaction
@@ -32,8 +33,10 @@ class SqliteWorker:
         clock: Clock | None = None,
         boot: str = "",
         vfs: str = "",
+        meters: Meters | None = None,
     ) -> None:
         self._folder = folder
+        self._meters = meters
         self._durability: Durability = durability
         self._clock: Clock = clock or SystemClock()
         self._boot = boot
@@ -47,6 +50,8 @@ class SqliteWorker:
         """Take a log file and its lock. Raises StoreError: newer schema, damaged file, SQLite too old, no access."""
         self._opened = await Place.open(self._folder, self._durability, self._clock, self._boot, self._vfs)
         self._opened.on_signal = self._heard
+        if self._meters is not None:
+            self._opened.commit.meters = self._meters
         self.epoch = self._opened.epoch
         return self
 

@@ -203,6 +203,8 @@ class AppDriver:
         self._app = app
         self._host = host
         self._spec_version = spec_version
+        #: Where the next requests come from.
+        self.client: tuple[str, int] | None = ("127.0.0.1", 50000)
         self._lifespan: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self._down = asyncio.Event()
@@ -237,7 +239,7 @@ class AppDriver:
             "query_string": query.encode("latin-1"),
             "root_path": "",
             "headers": raw,
-            "client": ("127.0.0.1", 50000),
+            "client": self.client,
             "server": ("127.0.0.1", 8003),
             "state": {},
         }

@@ -112,6 +112,10 @@ class Table:
         names = [*self._aliases, *(name for upstream in self._real for name in _known(upstream))]
         return list(dict.fromkeys([*names, *(DEMO_MODELS if self._demo else ())]))
 
+    def targeted(self) -> frozenset[str]:
+        """Models as their upstreams name them: those that aliases lead to, and those that are known now."""
+        return frozenset([*self.names(), *(target.model for found in self._aliases.values() for target in found)])
+
     def _find(self, model: str) -> Sequence[Target] | None:
         """The table's targets; but a name that it gives to the demo alone is a real upstream's where one has it."""
         found = self._aliases.get(model)

@@ -1,0 +1,32 @@
+"""What the running code works for: a request and a stream, known to everything that is called on their behalf.
+
+Tasks inherit it from whoever starts them, so that a generation knows the request that started it. It is for logs,
+traces and measurements, and decides nothing.
+"""
+
+from contextvars import ContextVar
+
+from headrace.core.meters import Course
+
+
+class Asked:
+    """One request; ``at`` is when it arrived (monotonic), the rest what is known of it by now."""
+
+    __slots__ = ("at", "course", "id", "traceparent", "tracestate")
+
+    def __init__(self, id: str, at: float, traceparent: str = "", tracestate: str = "") -> None:
+        self.id = id
+        self.at = at
+        #: W3C trace context of the client, where it sent a valid one.
+        self.traceparent = traceparent
+        self.tracestate = tracestate
+        #: That of the answer which the request has started.
+        self.course: Course | None = None
+
+
+#: The request that is being served, or that started what runs now.
+ASKED: ContextVar[Asked | None] = ContextVar("headrace_asked", default=None)
+#: The stream that is being written.
+STREAM: ContextVar[str] = ContextVar("headrace_stream", default="")
+#: What an upstream is told of the trace: headers.
+TRACE: ContextVar[dict[str, str]] = ContextVar("headrace_trace")
