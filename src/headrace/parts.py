@@ -1,5 +1,6 @@
 """The parts of the house, made from the settings: store, upstreams, records, registry, upkeep."""
 
+import importlib
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -15,6 +16,8 @@ from headrace.core.meters import Meters
 from headrace.core.registry import Registry
 from headrace.core.routing import Forwarding, Upstream
 from headrace.core.topics import TopicLimits, Topics
+from headrace.core.tracing import ClosingTracer, Tracer
+from headrace.errors import ConfigError
 from headrace.faces.auth import Authenticator
 from headrace.faces.folder import Folder
 from headrace.faces.relay import Bounds
@@ -97,6 +100,7 @@ class Parts:
             limits=_limits(settings),
             keepalive=settings.server.keep_alive,
             meters=self._meters,
+            tracer=self._open_tracer(),
         )
         self._stack.push_async_callback(registry.close)
         topics = await self._open_topics()
@@ -151,6 +155,19 @@ class Parts:
         return Topics(
             log, self._clock, TopicLimits(limits.topic_record_bytes, limits.topic_bytes, limits.topics_per_owner)
         )
+
+    def _open_tracer(self) -> Tracer | None:
+        settings = self._settings
+        if not settings.otel.enabled:
+            return None
+        try:
+            otel = importlib.import_module("headrace.observe.otel")
+        except ModuleNotFoundError:
+            raise ConfigError("[otel] needs: pip install 'headrace[otel]'") from None
+        makers = {name: _MAKERS[given.kind] for name, given in settings.active.items()}
+        tracer: ClosingTracer = otel.Telemetry.to_collector(makers, self._meters.model)
+        self._stack.push_async_callback(tracer.close)
+        return tracer
 
     async def _open_metrics(self, registry: Registry) -> Metrics | None:
         settings = self._settings
@@ -268,6 +285,8 @@ _PROVIDERS: Mapping[str, Callable[[str, UpstreamSettings, Http, Clock], Upstream
     "azure": _azure,
     "anthropic": _anthropic,
 }
+#: As OpenTelemetry's conventions name them.
+_MAKERS = {"openai": "openai", "azure": "azure.ai.openai", "anthropic": "anthropic", "demo": "headrace.demo"}
 _APIS = {"chat": CHAT, "responses": RESPONSES}
 
 

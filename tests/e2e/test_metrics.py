@@ -65,6 +65,34 @@ def play(request: Received) -> list[object]:
     return [whole('{"error":{"message":"no"}}', status=429)] if b"limited" in request.body else [answer("one ", "two")]
 
 
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+PARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+async def test_a_trace_goes_through(tmp_path, enabled):
+    """As the client told it; with OpenTelemetry a span of ours lies between, and is sent to the collector."""
+    async with ScriptedUpstream(play) as upstream:
+        env = {"HEADRACE_OTEL__ENABLED": str(enabled).lower(), "OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url}
+        server = HeadraceServer(tmp_path, upstream_toml(f"{upstream.url}/v1"), env=env)
+        await asyncio.to_thread(server.start)
+        try:
+            for parent in (PARENT, "00-no-trace-01"):
+                body, headers = {**CHAT, "model": "m"}, {"traceparent": parent}
+                await asyncio.to_thread(server.request, "POST", "/v1/chat/completions", body, headers)
+        finally:
+            await asyncio.to_thread(server.stop)
+        told, strange = (r.headers.get("traceparent", "") for r in upstream.requests if "chat" in r.target)
+        sent = [request for request in upstream.requests if request.target == "/v1/traces"]
+    if enabled:
+        assert told.split("-")[1] == TRACE_ID
+        assert told != PARENT
+        assert TRACE_ID not in strange
+        assert bytes.fromhex(TRACE_ID) in b"".join(request.body for request in sent)
+    else:
+        assert (told, strange, sent) == (PARENT, "", [])
+
+
 async def test_upstreams_are_counted_by_their_status(tmp_path):
     """A real upstream's successes and refusals, and the connection that nobody took."""
     async with ScriptedUpstream(play) as upstream:

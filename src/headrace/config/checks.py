@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from headrace.config.fields import STRONG_KEY
@@ -21,6 +22,13 @@ def contradictions(settings: Settings, layers: Layers) -> Iterator[Problem]:
     yield from _targets(settings, layers)
     yield from _models(settings, layers)
     yield from _files(settings, layers)
+    if settings.otel.enabled and not _is_there("opentelemetry", "exporter", "otlp", "proto", "http"):
+        yield Problem(layers.place(("otel", "enabled")), "needs OpenTelemetry: pip install 'headrace[otel]'")
+
+
+def _is_there(*package: str) -> bool:
+    """Whether a package can be imported; looked for from its top, for below what is absent nothing can be found."""
+    return all(find_spec(".".join(package[:end])) for end in range(1, len(package) + 1))
 
 
 def _exposure(settings: Settings, layers: Layers) -> Iterator[Problem]:

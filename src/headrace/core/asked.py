@@ -4,7 +4,9 @@ Tasks inherit it from whoever starts them, so that a generation knows the reques
 traces and measurements, and decides nothing.
 """
 
+from collections.abc import Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 
 from headrace.core.meters import Course
 
@@ -28,5 +30,5 @@ class Asked:
 ASKED: ContextVar[Asked | None] = ContextVar("headrace_asked", default=None)
 #: The stream that is being written.
 STREAM: ContextVar[str] = ContextVar("headrace_stream", default="")
-#: What an upstream is told of the trace: headers.
-TRACE: ContextVar[dict[str, str]] = ContextVar("headrace_trace")
+#: Headers by which an upstream is told of the trace.
+TRACE: ContextVar[Mapping[str, str]] = ContextVar("headrace_trace", default=MappingProxyType({}))

@@ -7,12 +7,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from headrace.core.asked import STREAM
 from headrace.core.clock import Clock
 from headrace.core.deadlines import NEVER, Deadlines, Limits, pause
 from headrace.core.log import Appended, Log, Name
-from headrace.core.meters import Course, Meters, reason_of
+from headrace.core.meters import reason_of
 from headrace.core.routing import Answer, Attempt
+from headrace.core.watch import Watch
 from headrace.errors import (
     ErrorDetail,
     HeadraceError,
@@ -55,7 +55,7 @@ class Generation:
         limits: Limits,
         on_lost: Callable[[str], None],
         on_abandoned: Callable[["Generation"], None],
-        meters: Meters,
+        watch: Watch,
     ) -> None:
         self.id = id
         self._log = log
@@ -67,9 +67,8 @@ class Generation:
         self._limits = limits
         self._on_lost = on_lost
         self._on_abandoned = on_abandoned
-        self._meters = meters
+        self._watch = watch
 
-        self.course = Course()
         #: Records handed to the log; those of them that are known to be committed are ``_kept``.
         self.tail = 0
         self.size = 0
@@ -91,7 +90,6 @@ class Generation:
         self.task: asyncio.Task[None] | None = None
         self._waiting = False
         self._stop: tuple[State, str] | HeadraceError | None = None
-        self._stopped_at = 0.0
         self._due = NEVER
         self._late: type[UpstreamError] = UpstreamTimeout
         self._total_due = clock.monotonic() + deadlines.total
@@ -105,7 +103,7 @@ class Generation:
 
     def stop(self, state: State, reason: str) -> bool:
         """End it as ``state``; the upstream's connection is closed at once. False where it was ending already."""
-        self._stopped_at = self._stopped_at or self._clock.monotonic()
+        self._watch.stopped()
         return self._interrupt((state, reason))
 
     def kill(self) -> None:
@@ -150,7 +148,7 @@ class Generation:
 
     async def run(self) -> None:
         """Relay the answer and write how it ended. Raises nothing."""
-        STREAM.set(self.id)
+        self._watch.run()
         try:
             records, outcome = await self._relay()
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the stream must end, and say so
@@ -162,7 +160,7 @@ class Generation:
         try:
             await self._end(records, outcome)
         finally:
-            self._count()
+            self._watch.ended(self.outcome)
             if not self.ended.done():
                 self.ended.set_result(None)
 
@@ -177,7 +175,7 @@ class Generation:
                 if records:
                     self._waiting = False
                     if self.tail:
-                        self.course.arrived(self._clock.monotonic())
+                        self._watch.arrived()
                     if self._appending is not None:
                         await self._committed()
                     self._append(answer, records)
@@ -200,11 +198,10 @@ class Generation:
         """The first answer that has a first record, and that; one target is tried after the other."""
         for number, attempt in enumerate(self._attempts, 1):
             self._attempt = attempt
-            self._note(attempt)
+            self._watch.asking(attempt)
             try:
                 answer, records = await self._open(attempt)
-                if attempt.call.stream:
-                    self._meters.begun(self.course, self._clock.monotonic())
+                self._watch.begun(attempt)
                 return answer, records
             except UpstreamError as error:
                 self._accepted |= error.accepted
@@ -305,24 +302,6 @@ class Generation:
             self.outcome = outcome if appended.ok else appended.outcome
         reason = reason_of(self.outcome)
         logger.info("stream %s: %s (%s), %d records", self.id, self.outcome.state, reason, self.tail)
-
-    # -- what is counted -----------------------------------------------------------------------------------------------
-
-    def _note(self, attempt: Attempt) -> None:
-        """An upstream is about to be asked."""
-        course = self.course
-        course.tried = self._clock.monotonic()
-        course.asked = course.asked or course.tried
-        course.upstream, course.model = attempt.upstream.name, self._meters.model(attempt.call.model)
-
-    def _count(self) -> None:
-        """The log is closed, or was taken away."""
-        now = self._clock.monotonic()
-        if self.outcome is None:
-            return
-        self._meters.end(self.course, self.outcome, now)
-        if self._stopped_at and self.outcome.state is not State.COMPLETED:
-            self._meters.cancels.of(reason_of(self.outcome)).observe(now - self._stopped_at)
 
     # -- small parts -------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from headrace.core.asked import ASKED
 from headrace.core.clock import Clock
 from headrace.core.deadlines import NEVER, Deadlines, Limits, Sweep, pause, resolve
 from headrace.core.generation import Generation
@@ -20,6 +19,8 @@ from headrace.core.reader import Reader
 from headrace.core.rendering import Rendering, View
 from headrace.core.routing import Attempt
 from headrace.core.stream import NOTHING_SEEN, Cursor, id_in, new_id
+from headrace.core.tracing import PassOn, Tracer
+from headrace.core.watch import Watch
 from headrace.errors import Draining, HeadraceError, NameTaken, NotFound, StoreUnavailable, StreamGone, TooManyStreams
 from headrace.model.leave import LeavePolicy
 from headrace.model.outcome import Outcome, State
@@ -74,6 +75,7 @@ class Registry:
         limits: Limits | None = None,
         keepalive: float = 15.0,
         meters: Meters | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.log = log
         self.clock = clock
@@ -81,6 +83,7 @@ class Registry:
         self.limits = limits or Limits()
         self.keepalive = keepalive
         self.meters = meters or Meters()
+        self._tracer = tracer or PassOn()
         self.sweep = Sweep(clock)
         self.draining = False
         self._generations: dict[str, Generation] = {}
@@ -136,10 +139,8 @@ class Registry:
             limits=self.limits,
             on_lost=self._lost,
             on_abandoned=self._abandoned,
-            meters=self.meters,
+            watch=Watch(id, attempts[0].call, self.meters, self._tracer, self.clock),
         )
-        if (asked := ASKED.get()) is not None:
-            asked.course = generation.course
         self._generations[id] = generation
         generation.ended.add_done_callback(lambda _: self._ended(generation, meta.owner))
         self.sweep.add(generation)

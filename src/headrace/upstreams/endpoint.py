@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterable, Callable, Mapping
 from urllib.parse import quote, urlsplit
 
+from headrace.core.asked import TRACE
 from headrace.core.clock import Clock
 from headrace.errors import ConfigError, NotFound
 from headrace.upstreams.http import Exchange, Http
@@ -48,6 +49,7 @@ class Endpoint:
         passed = self._pass_on(headers or {})
         sent = {
             **passed,
+            **TRACE.get(),
             "accept": "text/event-stream" if stream else "application/json",
             **({"content-type": "application/json"} if body is not None else {}),
             **self._own(passed),
