@@ -438,7 +438,19 @@ def test_the_log_holds_no_secret(house: House) -> None:
         assert PROMPT not in log
         assert "One" not in log
         assert "Unclosed" not in log
-    assert "upstream_stalled" in house.server.log.read_text()
+    lines = [json.loads(line) for line in house.server.log.read_text().splitlines() if line.startswith("{")]
+    (line, *_) = (line for line in lines if "upstream_stalled" in line["message"])
+    assert line["stream"].startswith("st_")
+    assert line["request"]
+
+
+def test_the_metrics_hold_no_secret(house: House) -> None:
+    """Labels are words of ours, whatever upstreams said; and every end is counted."""
+    house.seen("python", "U6-stall")
+    shown = house.server.request("GET", "/metrics")[2].decode()
+    house.assert_silent(shown)
+    assert PROMPT not in shown
+    assert 'headrace_streams_ended_total{reason="upstream_stalled",state="failed"}' in shown
 
 
 def test_the_server_still_works(house: House) -> None:

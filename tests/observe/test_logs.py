@@ -78,7 +78,7 @@ def test_a_full_pipe_stops_nobody():
     found = read(reading, b"0 xxx")
     assert found.startswith(b"0 xxx")
     os.close(reading)
-    sink.close()
+    sink.flush()
     os.close(writing)
 
 
@@ -90,10 +90,24 @@ def test_closing_does_not_wait_for_ever(monkeypatch):
     for _ in range(1000):
         sink.emit(record("x" * 200))
     begun = time.monotonic()
-    sink.close()
+    sink.flush()
     assert time.monotonic() - begun < 1
     os.close(reading)  # lets the thread go
-    sink._thread.join(5)
+    monkeypatch.setattr(logs, "CLOSING", 5.0)
+    sink.flush()
+    os.close(writing)
+
+
+def test_it_survives_that_others_configure_logging():
+    """As the HTTP server does when it starts: that closes every handler."""
+    reading, writing = os.pipe()
+    sink = Sink(writing)
+    sink.emit(record("before"))
+    sink.close()
+    sink.emit(record("after"))
+    sink.flush()
+    assert os.read(reading, 4096) == b"before\nafter\n"
+    os.close(reading)
     os.close(writing)
 
 
@@ -103,7 +117,7 @@ def test_what_waits_is_written_at_the_end():
     sink = Sink(writing)
     for number in range(50):
         sink.emit(record("%d", number))
-    sink.close()
+    sink.flush()
     os.close(writing)
     assert b"".join(iter(lambda: os.read(reading, 4096), b"")) == b"".join(b"%d\n" % number for number in range(50))
     os.close(reading)
@@ -114,7 +128,7 @@ def test_a_broken_line_breaks_nothing(capfd):
     reading, writing = os.pipe()
     sink = Sink(writing)
     sink.emit(record("%d", "canary"))
-    sink.close()
+    sink.flush()
     assert os.read(reading, 4096) == b"headrace.x: a line that could not be written\n"
     os.close(reading)
     os.close(writing)
@@ -183,7 +197,7 @@ def test_settings_decide(capfd):
         logging.getLogger("headrace.x").info("one")
         logging.getLogger("headrace.x").warning("two")
         assert root.handlers == [sink]
-        sink.close()
+        sink.flush()
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -4,6 +4,7 @@ It is the standard library's: a formatter and a handler are all that is missing 
 caller's duty; nothing of an exception is written but its type, for its text may hold anything.
 """
 
+import atexit
 import contextlib
 import logging
 import os
@@ -72,16 +73,16 @@ class JsonFormatter(logging.Formatter):
 class Sink(logging.Handler):
     """Writes lines to a descriptor, in a thread: where nobody takes them they wait, and then they are dropped.
 
-    ``dropped`` is called for each of those.
+    ``dropped`` is called for each of those. It works on after ``close``, as the standard library's own handlers do:
+    whoever else configures logging (the HTTP server does) closes all that are there.
     """
 
     def __init__(self, descriptor: int, dropped: Callable[[], None] = lambda: None, waiting: int = WAITING) -> None:
         super().__init__()
         self.dropped = dropped
         self._descriptor = descriptor
-        self._lines: queue.Queue[bytes | None] = queue.Queue(waiting)
-        self._thread = threading.Thread(target=self._write, name="headrace-log", daemon=True)
-        self._thread.start()
+        self._lines: queue.Queue[bytes | threading.Event] = queue.Queue(waiting)
+        threading.Thread(target=self._write, name="headrace-log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a line over; never waits."""
@@ -94,15 +95,18 @@ class Sink(logging.Handler):
         except queue.Full:
             self.dropped()
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Write what waits, for a moment."""
+        written = threading.Event()
         with contextlib.suppress(queue.Full):
-            self._lines.put_nowait(None)
-            self._thread.join(CLOSING)
-        super().close()
+            self._lines.put_nowait(written)
+            written.wait(CLOSING)
 
     def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
+        while line := self._lines.get():
+            if isinstance(line, threading.Event):
+                line.set()
+                continue
             with contextlib.suppress(OSError):  # whoever read them has left
                 while line:
                     # Not sys.stderr: a thread that is stuck within it would stop the interpreter from ending.
@@ -115,6 +119,7 @@ def configure(settings: Log) -> Sink:
     sink.setFormatter(JsonFormatter() if settings.format == "json" else ConsoleFormatter())
     root = logging.getLogger()
     root.handlers[:] = [sink]
+    atexit.register(sink.flush)
     root.setLevel(_LEVELS[settings.level])
     for name in _FOREIGN:
         logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[settings.level]))
