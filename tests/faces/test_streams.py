@@ -177,6 +177,7 @@ def answers(draw):
     return texts, draw(st.sampled_from(["stop", "fail"]))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(answer=answers(), started_in=st.sampled_from(sorted(STARTS)), shown_as=st.sampled_from(EVENTS))
 def test_the_frames_after_a_cursor_are_what_a_client_that_shows_it_is_sent(answer, started_in, shown_as):

@@ -274,6 +274,7 @@ async def test_an_unread_body_stops_the_sender(http: Http):
         exchange.abort()
 
 
+@pytest.mark.slow
 async def test_many_answers_are_open_at_once(http: Http):
     """There is no limit of a pool in the way."""
     async with ScriptedUpstream([head(), b"one", Stall()]) as upstream:

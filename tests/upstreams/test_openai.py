@@ -256,6 +256,7 @@ async def test_forward_passes_other_calls_on():
     assert request.headers["content-type"] == "application/json"
 
 
+@pytest.mark.slow
 async def test_forward_is_constant_in_memory_both_ways():
     """An upload is taken as fast as the upstream reads it, and a download as fast as we do."""
     sent = 0
