@@ -300,7 +300,7 @@ async def _tasks_after(port: int, up: ScriptedUpstream, registry: Registry) -> l
     for start in range(0, 60, 20):
         await asyncio.gather(*(_leave(port, number) for number in range(start, start + 20)))
     async with asyncio.timeout(5):
-        while up.open or registry.statistics() != Statistics(0, 0, 0):
+        while up.open or registry.statistics() != Statistics(0, 0, 0, 0):
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)
     return sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks())

@@ -40,8 +40,9 @@ class Arrival:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                took = timing(asked, registry.clock.monotonic()).encode()
-                message = {**message, "headers": [*message.get("headers", ()), (b"server-timing", took)]}
+                if status < 400:  # how long a refusal took would tell a foreign stream from one that never was
+                    took = timing(asked, registry.clock.monotonic()).encode()
+                    message = {**message, "headers": [*message.get("headers", ()), (b"server-timing", took)]}
             await send(message)
 
         try:
