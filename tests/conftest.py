@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-#: ``scripts/test-fast`` looks at fewer examples of each property; the whole suite at as many as hypothesis likes.
+#: ``scripts/test-fast`` looks at fewer examples of each property; ``scripts/test`` at the same ones each time, so that
+#: no change is blamed for what chance has found; pytest by itself at any.
 settings.register_profile("fast", max_examples=20)
+settings.register_profile("same", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 #: Tests start ``headrace`` and ``node`` by name: those of this environment come first, then the system's servers.

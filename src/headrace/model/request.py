@@ -19,7 +19,8 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``dialect`` is the one in which it was started, and so the one in which it is read where nobody asks for another.
     ``echo`` holds what that dialect's encoder must say again (tools, instructions, ids, its own version).
-    ``created`` is in Unix seconds. ``on_leave`` is ``cancel``, ``keep`` or ``linger=SECONDS``.
+    ``created`` is in Unix seconds. ``on_leave`` is ``cancel``, ``keep`` or ``linger=SECONDS``. ``key`` is the id of the
+    API key that asked.
     """
 
     owner: str
@@ -29,4 +30,5 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     on_leave: str = "keep"
     stored: bool = False
     conversation: str = ""
+    key: str = ""
     echo: dict[str, Any] = {}

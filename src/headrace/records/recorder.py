@@ -30,7 +30,10 @@ WAITING = 1_000
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of an answer. Times are Unix seconds; ``first_at`` is 0 where no record came."""
+    """What is kept of an answer. Times are Unix seconds; ``first_at`` is 0 where no record came.
+
+    ``key`` is the id of the API key with which it was asked for; ``cost`` is there where the model has a price.
+    """
 
     id: str
     owner: str
@@ -47,6 +50,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     bytes: int
     conversation: str
+    key: str = ""
+    cost: float | None = None
 
 
 class Kept(NamedTuple):
@@ -208,6 +213,7 @@ def _row(head: Head, outcome: Outcome) -> dict[str, Any]:
         "records": head.tail,
         "bytes": head.size,
         "conversation": _text(head.meta.conversation),
+        "key": head.meta.key,
     }
 
 

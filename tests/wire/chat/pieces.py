@@ -12,7 +12,8 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 def chunk(*choices, **fields):
     """A chunk as compact JSON."""
     base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 17, "model": "m"}
-    return json.dumps({**base, "choices": list(choices), **fields}, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps({**base, "choices": list(choices), **fields}, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")  # half a surrogate pair stands in JSON as its escape
 
 
 def piece(index=0, finish_reason=None, **delta):

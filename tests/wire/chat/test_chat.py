@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tests.wire.chat.pieces import ANSWER, COMPLETED, USAGE, chunk, frames, outcome, piece, records
@@ -357,6 +357,8 @@ def test_nothing_an_upstream_says_breaks_the_folds(values):
 
 
 @given(JSON, st.integers(-5, 5))
+@example("\ud800", 0)
+@example("half \udc00 a pair", 0)
 def test_nothing_in_a_choice_breaks_the_folds(value, index):
     """The same where the frame is right and a delta is not."""
     payloads = [chunk({"index": index, "delta": value}), chunk({"delta": {"tool_calls": [value], "content": value}})]

@@ -18,7 +18,8 @@ EVENT = TypeAdapter(RawMessageStreamEvent)
 
 def event(type, **fields):
     """An event as compact JSON."""
-    return json.dumps({"type": type, **fields}, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps({"type": type, **fields}, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")  # half a surrogate pair stands in JSON as its escape
 
 
 def message(*content, **fields):

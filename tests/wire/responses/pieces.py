@@ -26,7 +26,7 @@ USED = Usage(input=3, output=2, cached=1, reasoning=1)
 
 def compact(value):
     """A value as compact JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
 
 
 def response(*output, status="in_progress", **fields):
