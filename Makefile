@@ -1,5 +1,5 @@
 # Each target is a short script; CI runs the same ones.
-.PHONY: run test test-fast lint bench lock clean
+.PHONY: run test test-fast lint bench page lock clean
 
 run: ; @scripts/run $(ARGS)
 
@@ -11,6 +11,8 @@ test-fast: ; @scripts/test-fast $(ARGS)
 lint: ; @scripts/lint
 
 bench: ; @scripts/bench $(ARGS)
+
+page: ; @scripts/page
 
 lock: ; @scripts/lock
 

@@ -1,0 +1,62 @@
+// What this browser remembers: preferences, and nothing of any conversation.
+import { effect, signal, type Signal } from "@preact/signals";
+
+export type Theme = "system" | "light" | "dark";
+export type Language = "en" | "zh";
+
+const NAME = "headrace";
+
+export interface Preferences {
+  theme: Theme;
+  language: Language | null; // null: the browser's
+  model: string;
+  streaming: boolean;
+  timeout: number; // seconds without a byte
+  system: string;
+  temperature: number | null;
+  topP: number | null;
+  maxTokens: number | null;
+}
+
+const DEFAULTS: Preferences = {
+  theme: "system",
+  language: null,
+  model: "",
+  streaming: true,
+  timeout: 30,
+  system: "",
+  temperature: null,
+  topP: null,
+  maxTokens: null,
+};
+
+function stored(): Preferences {
+  try {
+    const found: unknown = JSON.parse(localStorage.getItem(NAME) ?? "{}");
+    return typeof found === "object" ? { ...DEFAULTS, ...found } : DEFAULTS;
+  } catch {
+    return DEFAULTS; // no storage, or none that we wrote
+  }
+}
+
+export const preferences: Signal<Preferences> = signal(stored());
+
+/** Change some of the preferences, in other tabs too. */
+export function prefer(change: Partial<Preferences>): void {
+  preferences.value = { ...preferences.value, ...change };
+  try {
+    localStorage.setItem(NAME, JSON.stringify(preferences.value));
+  } catch {
+    // a browser without storage forgets them
+  }
+}
+
+addEventListener("storage", (event) => {
+  if (event.key === NAME) preferences.value = stored();
+});
+
+effect(() => {
+  const { theme } = preferences.value;
+  if (theme === "system") delete document.documentElement.dataset["theme"];
+  else document.documentElement.dataset["theme"] = theme;
+});
