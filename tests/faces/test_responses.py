@@ -620,6 +620,19 @@ async def test_a_retry_attaches_and_sends_nothing_twice():
     assert len(upstream.calls) == 1
 
 
+async def test_a_retry_finds_its_response_though_what_it_went_on_with_is_gone():
+    """A second answer would cost again, and a refusal would hide the first."""
+    async with front(upstream := Native()) as at:
+        before = (await at.ask("POST", PATH, STREAMED)).headers["headrace-stream-id"]
+        headers = {"idempotency-key": "k1"}
+        asked = {**STREAMED, "previous_response_id": before}
+        one = await at.ask("POST", PATH, asked, headers)
+        await at.json("DELETE", f"{PATH}/{before}")
+        two = await at.ask("POST", PATH, asked, headers)
+        assert (two.status, two.body) == (one.status, one.body)
+    assert len(upstream.calls) == 2
+
+
 # -- what is not ours ------------------------------------------------------------------------------------------------
 
 

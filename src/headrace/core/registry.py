@@ -20,6 +20,7 @@ from headrace.core.rendering import Rendering, View
 from headrace.core.routing import Attempt
 from headrace.core.stream import NOTHING_SEEN, Cursor, id_in, new_id
 from headrace.core.tracing import PassOn, Tracer
+from headrace.core.visits import Visits
 from headrace.core.watch import Watch
 from headrace.errors import Draining, HeadraceError, NameTaken, NotFound, StoreUnavailable, StreamGone, TooManyStreams
 from headrace.model.leave import LeavePolicy
@@ -89,10 +90,9 @@ class Registry:
         self._generations: dict[str, Generation] = {}
         self._owners: dict[str, int] = {}
         self._renderings: dict[tuple[str, str], Rendering] = {}
-        #: Participants of streams that other processes write.
-        self._visits: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._signals = log if isinstance(log, Signals) else None
+        self._visits = Visits(self._signals, self._spawn)
         if self._signals is not None:
             self._signals.on_cancel(self._cancel_here)
 
@@ -107,7 +107,10 @@ class Registry:
         stops nothing half way: a stream that was created would else stay open without anybody who writes it.
         """
         if (refusal := self._refusal(meta.owner)) is not None:
-            return Started(await self._attach(meta.owner, names, refusal), fresh=False)
+            # Where nothing new begins, a retry still finds its stream.
+            if (head := await self.named(meta.owner, names)) is None:
+                raise refusal
+            return Started(head, fresh=False)
         starting = asyncio.ensure_future(self._start(meta, attempts, policy, names))
         try:
             return await asyncio.shield(starting)
@@ -157,12 +160,15 @@ class Registry:
             return TooManyStreams("Too many answers are being written on this server.")
         return TooManyStreams() if self._owners.get(owner, 0) >= self.limits.open_streams_per_owner else None
 
-    async def _attach(self, owner: str, names: Sequence[Name], refusal: HeadraceError) -> Head:
-        """Where nothing new begins, a retry still finds its stream."""
+    async def named(self, owner: str, names: Sequence[Name]) -> Head | None:
+        """The stream that a request with one of these (first-come) names has started before.
+
+        Raises NameTaken where that was another request, and StreamGone where it is no longer kept.
+        """
         for name in names:
             if name.kind in FIRST_COMES and (bound := await self.log.resolve(owner, name.name, (name.kind,))):
                 return await self._attached(bound, names)
-        raise refusal
+        return None
 
     async def _attached(self, bound: Bound, names: Sequence[Name]) -> Head:
         if any(name.fingerprint != bound.fingerprint for name in names if name.kind == "idempotency"):
@@ -224,22 +230,16 @@ class Registry:
     def _join(self, id: str) -> None:
         if generation := self._generations.get(id):
             generation.join()
-            return
-        self._visits[id] = self._visits.get(id, 0) + 1
-        if self._visits[id] == 1 and self._signals is not None:
-            self._spawn(self._signals.set_presence(id, present=True))
+        else:
+            self._visits.join(id)
 
     def _leave(self, reader: Reader) -> None:
         self._quit(reader)
         id = reader.id
         if generation := self._generations.get(id):
             generation.leave()
-        elif id in self._visits:
-            self._visits[id] -= 1
-            if self._visits[id] == 0:
-                del self._visits[id]
-                if self._signals is not None:
-                    self._spawn(self._signals.set_presence(id, present=False))
+        else:
+            self._visits.leave(id)
 
     def _abandoned(self, generation: Generation) -> None:
         """Nobody is left here; somebody may be with another process."""

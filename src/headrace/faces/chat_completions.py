@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from headrace.core.log import Head
-from headrace.core.routing import Call, attempts
+from headrace.core.routing import Call
 from headrace.core.stream import NOTHING_SEEN, Cursor, id_under
 from headrace.errors import StreamOpen
 from headrace.faces import schemas
@@ -21,12 +21,12 @@ from headrace.faces.dialects import all_seen, view
 from headrace.faces.failures import OPENAI, of_outcome
 from headrace.faces.requests import body_of, continued, cursor_of, leave_policy, names_of
 from headrace.faces.service import Service, service
+from headrace.faces.starting import Wish, started
 from headrace.faces.streamed import streamed
 from headrace.faces.whole import WholeReply, all_records
 from headrace.model.dialect import CHAT
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
-from headrace.model.request import Meta
 from headrace.wire.chat.request import parse_request
 from headrace.wire.chat.whole import completion
 
@@ -50,22 +50,17 @@ async def create(request: Request, at: Asked, who: Asker) -> Response:
     if (found := await continued(at, request, who.owner)) is not None:
         return _stream(at, *found, location=False)
     asked = parse_request(body)
-    targets = at.routes.targets(asked.model)
-    policy = leave_policy(request, who.on_leave or at.manners.linger)
     options = asked.body.get("stream_options") or {}
-    meta = Meta(
-        owner=who.owner,
+    stored = asked.body.get("store") is True
+    wish = Wish(
+        call=Call(dialect=CHAT, body=asked.body, model=asked.model, stream=asked.stream),
         dialect=CHAT,
-        created=at.registry.clock.time(),
-        model=asked.model,
-        on_leave=str(policy),
-        stored=asked.body.get("store") is True,
-        echo={"model": targets[0].model, "include_usage": bool(options.get("include_usage"))},
+        policy=leave_policy(request, who.on_leave or at.manners.linger),
+        stored=stored,
+        echo={"include_usage": bool(options.get("include_usage"))},
+        kept=asked.body if stored else None,
     )
-    call = Call(dialect=CHAT, body=asked.body, model=asked.model, stream=asked.stream)
-    head, fresh = await at.registry.start(meta, attempts(targets, call), policy, names_of(request, CHAT, body))
-    if fresh and meta.stored:
-        at.recorder.keep(head.id, who.owner, asked.body)
+    head, _ = await started(at, who, wish, names_of(request, CHAT, body))
     if asked.stream:
         return _stream(at, head, NOTHING_SEEN, location=True)
     return _whole(at, head)

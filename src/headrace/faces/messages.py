@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from headrace.core.log import Head
-from headrace.core.routing import Call, Forwarding, Target, attempts, speaks
+from headrace.core.routing import Call, Forwarding, Target, speaks
 from headrace.core.stream import NOTHING_SEEN, Cursor, id_under
 from headrace.errors import StreamOpen, UpstreamRefused
 from headrace.faces import schemas
@@ -23,12 +23,12 @@ from headrace.faces.failures import of_outcome
 from headrace.faces.passthrough import OwnRoute, passed
 from headrace.faces.requests import body_of, continued, cursor_of, leave_policy, names_of, query_of
 from headrace.faces.service import Service, service
+from headrace.faces.starting import Wish, started, targets_of
 from headrace.faces.streamed import streamed
 from headrace.faces.whole import WholeReply, all_records
 from headrace.model.dialect import MESSAGES
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
-from headrace.model.request import Meta
 from headrace.wire import estimate
 from headrace.wire.json_object import encode
 from headrace.wire.messages.request import parse_count, parse_request
@@ -59,16 +59,6 @@ async def create(request: Request, at: Asked, who: Asker) -> Response:
     if (found := await continued(at, request, who.owner)) is not None:
         return _stream(at, *found, location=False)
     asked = parse_request(body)
-    targets = at.routes.targets(asked.model)
-    policy = leave_policy(request, who.on_leave or at.manners.linger)
-    meta = Meta(
-        owner=who.owner,
-        dialect=MESSAGES,
-        created=at.registry.clock.time(),
-        model=asked.model,
-        on_leave=str(policy),
-        echo={"model": targets[0].model, "prompt_tokens": estimate.message_tokens(asked.body)},
-    )
     call = Call(
         dialect=MESSAGES,
         body=asked.body,
@@ -77,16 +67,22 @@ async def create(request: Request, at: Asked, who: Asker) -> Response:
         headers={name: request.headers[name] for name in PASSING if name in request.headers},
         query=query_of(request),
     )
-    head, _ = await at.registry.start(meta, attempts(targets, call), policy, names_of(request, MESSAGES, body))
+    wish = Wish(
+        call=call,
+        dialect=MESSAGES,
+        policy=leave_policy(request, who.on_leave or at.manners.linger),
+        echo={"prompt_tokens": estimate.message_tokens(asked.body)},
+    )
+    head, _ = await started(at, who, wish, names_of(request, MESSAGES, body))
     return _stream(at, head, NOTHING_SEEN, location=True) if asked.stream else _whole(at, head)
 
 
 @router.post("/v1/messages/count_tokens", summary="Count a prompt's tokens", openapi_extra=schemas.COUNT)
-async def count_tokens(request: Request, at: Asked, _: Asker) -> Response:
+async def count_tokens(request: Request, at: Asked, who: Asker) -> Response:
     """Count the tokens of a prompt; where no upstream of the model can tell, as an estimate that is marked as one."""
     body = await body_of(request)
     asked = parse_count(body)
-    for target in at.routes.targets(asked.model):
+    for target in targets_of(at, who, asked.model):
         sent = body if target.model == asked.model else encode({**asked.body, "model": target.model})
         if (counted := await _counted(request, at, target, sent)) is not None:
             return counted

@@ -83,7 +83,8 @@ async def _recorded(request: Request, at: Service, who: Caller, asked: Asked, sh
     headers = {name: value for name, value in asked.headers.items() if name not in _NOT_RECORDED}
     asked = asked._replace(headers=headers, body=body if upload.body else None)
     policy = leave_policy(request, who.on_leave or at.manners.linger)
-    meta = Meta(owner=who.owner, dialect=RAW, created=at.registry.clock.time(), model=name, on_leave=str(policy))
+    now = at.registry.clock.time()
+    meta = Meta(owner=who.owner, key=who.key, dialect=RAW, created=now, model=name, on_leave=str(policy))
     recording = Recording(name, proxied.target, asked)
     attempt = Attempt(recording, Call(dialect=RAW, body={}, model=name, stream=True))
     told = f"{asked.method} {name}{asked.path}?{asked.query}".encode() + b"\0" + body

@@ -12,8 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from headrace.core.log import Head
-from headrace.core.registry import Started
-from headrace.core.routing import Call, attempts
+from headrace.core.routing import Call
 from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import RequestError
 from headrace.faces import schemas
@@ -25,13 +24,13 @@ from headrace.faces.response_cursor import cursor_in
 from headrace.faces.response_input import Order, complete, page_of_items
 from headrace.faces.response_object import current, headers_of, reply, whole_reply
 from headrace.faces.service import Service, service
+from headrace.faces.starting import Wish, retried, started
 from headrace.faces.streamed import streamed
 from headrace.faces.whole import WholeReply
 from headrace.model.dialect import RESPONSES
 from headrace.model.leave import KEEP
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
-from headrace.model.request import Meta
 from headrace.model.request import Request as Asking
 from headrace.wire import estimate
 from headrace.wire.json_object import objects
@@ -57,10 +56,8 @@ async def create(request: Request, at: Asked, who: Asker) -> Response:
     asked = parse_request(raw)
     if asked.body.get("conversation") is not None:
         raise RequestError("Conversations are not kept here; previous_response_id goes on.", param="conversation")
-    body = await complete(at, who.owner, asked.body)
-    head, fresh = await _start(request, at, who, asked, body, raw)
-    if fresh and head.meta.stored:
-        at.recorder.keep(head.id, who.owner, body)
+    names = names_of(request, RESPONSES, raw)
+    head, _ = await retried(at, who, names) or await started(at, who, await _wish(request, at, who, asked), names)
     if asked.stream:
         return _stream(at, head, NOTHING_SEEN, location=True)
     return await _begun(at, head) if asked.body.get("background") is True else _whole(at, head)
@@ -115,30 +112,20 @@ async def input_items(
     return await page_of_items(at, head, limit=limit, order=order, after=after)
 
 
-async def _start(
-    request: Request, at: Service, who: Caller, asked: Asking, body: dict[str, Any], raw: bytes
-) -> Started:
-    """Start it, or attach to what the same request started before. ``body`` is the one with its history."""
+async def _wish(request: Request, at: Service, who: Caller, asked: Asking) -> Wish:
+    """What is wanted, with the history that the request goes on with. Raises RequestError where that is not there."""
     given = asked.body
-    targets = at.routes.targets(asked.model)
+    body = await complete(at, who.owner, given)
     keeps = given.get("background") is True or given.get("store") is True
     stored = given.get("store") is not False
-    policy = leave_policy(request, KEEP if keeps else who.on_leave or at.manners.linger)
-    meta = Meta(
-        owner=who.owner,
+    return Wish(
+        call=_call(asked, body),
         dialect=RESPONSES,
-        created=at.registry.clock.time(),
-        model=asked.model,
-        on_leave=str(policy),
+        policy=leave_policy(request, KEEP if keeps else who.on_leave or at.manners.linger),
         stored=stored,
-        echo={
-            "model": targets[0].model,
-            "prompt_tokens": _prompt_tokens(body),
-            "responses": {**echo_of(given), "store": stored},
-        },
+        echo={"prompt_tokens": _prompt_tokens(body), "responses": {**echo_of(given), "store": stored}},
+        kept=body if stored else None,
     )
-    tries = attempts(targets, _call(asked, body))
-    return await at.registry.start(meta, tries, policy, names_of(request, RESPONSES, raw))
 
 
 def _call(asked: Asking, body: dict[str, Any]) -> Call:

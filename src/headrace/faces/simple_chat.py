@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from headrace.core.log import Head, Name
-from headrace.core.routing import Call, attempts
+from headrace.core.routing import Call
 from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import RequestError
 from headrace.faces import schemas
@@ -17,13 +17,13 @@ from headrace.faces.dialects import DIALECTS, EVENT_STREAM, view
 from headrace.faces.failures import SIMPLE, of_outcome
 from headrace.faces.requests import body_of, continued, leave_policy, names_of
 from headrace.faces.service import Service, service
+from headrace.faces.starting import Wish, started
 from headrace.faces.streamed import streamed
 from headrace.faces.whole import WholeReply
 from headrace.model.dialect import CHAT, INFER, NAMED, TEXT, UNNAMED
 from headrace.model.events import Event
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
-from headrace.model.request import Meta
 from headrace.wire import estimate
 from headrace.wire.formats import decoder
 from headrace.wire.plain import whole
@@ -94,26 +94,19 @@ async def _start(
     request: Request, at: Service, who: Caller, asked: SimpleRequest, dialect: str, body: bytes
 ) -> Response:
     model = asked.model or await at.routes.default()
-    targets = at.routes.targets(model)
-    policy = leave_policy(request, who.on_leave or at.manners.linger)
-    tokens = estimate.prompt_tokens(asked.body["messages"])
-    meta = Meta(
-        owner=who.owner,
-        dialect=dialect,
-        created=at.registry.clock.time(),
-        model=model,
-        on_leave=str(policy),
-        conversation=asked.conversation,
-        echo={"model": targets[0].model, "prompt_tokens": tokens},
-    )
     call_body = {**asked.body, "model": model, "stream": asked.stream}
-    call = Call(dialect=CHAT, body=call_body, model=model, stream=asked.stream)
+    wish = Wish(
+        call=Call(dialect=CHAT, body=call_body, model=model, stream=asked.stream),
+        dialect=dialect,
+        policy=leave_policy(request, who.on_leave or at.manners.linger),
+        conversation=asked.conversation,
+        echo={"prompt_tokens": estimate.prompt_tokens(asked.body["messages"])},
+        kept=asked.body if asked.conversation else None,
+    )
     names: Sequence[Name] = names_of(request, dialect, body)
     if asked.conversation:
         names = [*names, Name("chat", asked.conversation)]
-    head, fresh = await at.registry.start(meta, attempts(targets, call), policy, names)
-    if fresh and asked.conversation:
-        at.recorder.keep(head.id, who.owner, asked.body)
+    head, _ = await started(at, who, wish, names)
     if asked.stream:
         return _stream(at, head, NOTHING_SEEN, dialect)
     return _whole(at, head)

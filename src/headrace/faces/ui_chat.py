@@ -12,20 +12,19 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from headrace.core.log import Head, Name
-from headrace.core.routing import Attempt, Call, attempts
+from headrace.core.routing import Call
 from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import NameTaken, StreamOpen
 from headrace.faces import failures, schemas
 from headrace.faces.auth import Caller, caller
 from headrace.faces.requests import body_of, continued, leave_policy, names_of
 from headrace.faces.service import Service, service
+from headrace.faces.starting import Wish, started
 from headrace.faces.streamed import streamed
 from headrace.model.dialect import UI
-from headrace.model.leave import LeavePolicy
-from headrace.model.request import Meta
 from headrace.wire import estimate
 from headrace.wire.json_object import objects
-from headrace.wire.ui.request import ChatRequest, parse_request, parse_stop
+from headrace.wire.ui.request import parse_request, parse_stop
 
 router = APIRouter(prefix="/api/chat", tags=["AI SDK"])
 
@@ -49,11 +48,15 @@ async def send(request: Request, at: Asked, who: Asker) -> Response:
         return _stream(at, *found)
     asked = parse_request(body)
     model = asked.model or await at.routes.default()
-    targets = at.routes.targets(model)
-    policy = leave_policy(request, who.on_leave or at.manners.api_chat)
-    meta = _meta(at, who.owner, asked, model, targets[0].model, policy)
-    tries = attempts(targets, Call(dialect=UI, body=asked.body, model=model, stream=True))
-    head, ours = await _start(at, meta, tries, policy, names_of(request, UI, body))
+    said = [{"content": message.get("parts")} for message in objects(asked.body["messages"])]
+    wish = Wish(
+        call=Call(dialect=UI, body=asked.body, model=model, stream=True),
+        dialect=UI,
+        policy=leave_policy(request, who.on_leave or at.manners.api_chat),
+        conversation=asked.chat,
+        echo={"prompt_tokens": estimate.prompt_tokens(said), "message": asked.continues},
+    )
+    head, ours = await _start(at, who, wish, names_of(request, UI, body))
     if not ours:
         return _busy(request, head, "This chat is being answered; stop that, or wait for its end.")
     return _stream(at, head, NOTHING_SEEN)
@@ -89,43 +92,29 @@ async def stop(request: Request, chat: Chat, at: Asked, who: Asker) -> Any:  # n
     return {"cancelled": False, "state": state, "reason": f"already {state}"}
 
 
-def _meta(at: Service, owner: str, asked: ChatRequest, model: str, target: str, policy: LeavePolicy) -> Meta:
-    said = [{"content": message.get("parts")} for message in objects(asked.body["messages"])]
-    return Meta(
-        owner=owner,
-        dialect=UI,
-        created=at.registry.clock.time(),
-        model=model,
-        on_leave=str(policy),
-        conversation=asked.chat,
-        echo={"model": target, "prompt_tokens": estimate.prompt_tokens(said), "message": asked.continues},
-    )
-
-
 # -- one answer at a time ----------------------------------------------------------------------------------------------
 
 
-async def _start(
-    at: Service, meta: Meta, tries: Sequence[Attempt], policy: LeavePolicy, key: Sequence[Name]
-) -> tuple[Head, bool]:
+async def _start(at: Service, who: Caller, wish: Wish, key: Sequence[Name]) -> tuple[Head, bool]:
     """The stream of a request, or the one that keeps the chat busy (then it is not ours).
 
     Whoever starts takes a name that is made of the chat and its latest stream, and that only one can have: of two who
     have seen the same end, one starts and the other finds it. A name may lead to a stream that has ended too, where a
     later one was deleted; the next name is made of that.
     """
-    latest = await _latest(at, meta.owner, meta.conversation)
-    while latest is None or latest.outcome is not None or await _is_known(at, meta.owner, key):
-        turn = f"{latest.id if latest else ''}/{meta.conversation}"
-        names = [*key, Name("client", turn), Name("chat", meta.conversation)]
+    chat = wish.conversation
+    latest = await _latest(at, who.owner, chat)
+    while latest is None or latest.outcome is not None or await _is_known(at, who.owner, key):
+        turn = f"{latest.id if latest else ''}/{chat}"
+        names = [*key, Name("client", turn), Name("chat", chat)]
         try:
-            head, fresh = await at.registry.start(meta, tries, policy, names)
+            head, fresh = await started(at, who, wish, names)
         except NameTaken:
-            if await _is_known(at, meta.owner, key):
+            if await _is_known(at, who.owner, key):
                 raise
-            latest = await _head(at, meta.owner, "client", turn)
+            latest = await _head(at, who.owner, "client", turn)
             continue
-        if fresh or await _is_known(at, meta.owner, key):
+        if fresh or await _is_known(at, who.owner, key):
             return head, True
         latest = head
     return latest, False

@@ -1,0 +1,70 @@
+"""Starting: the one place where a face has an answer begun, or finds the one that has.
+
+A retry finds its stream before anything else is looked at: what its request refers to may be gone by now, a model no
+longer be offered, and none of that is a reason for a second answer or a refusal (P8).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.core.log import Name
+from headrace.core.registry import Started
+from headrace.core.routing import Call, Target, attempts
+from headrace.faces.auth import Caller
+from headrace.faces.service import Service
+from headrace.model.leave import LeavePolicy
+from headrace.model.request import Meta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """An answer that a client wants. ``call`` is in the client's own words, ``dialect`` the one in which it reads.
+
+    ``echo`` is what that dialect's encoder says again; ``kept`` is the request as it is kept, None where it is not.
+    """
+
+    call: Call
+    dialect: str
+    policy: LeavePolicy
+    stored: bool = False
+    conversation: str = ""
+    echo: Mapping[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] | None = None
+
+
+async def started(at: Service, who: Caller, wish: Wish, names: Sequence[Name]) -> Started:
+    """Begin an answer under its names, or attach to the one that has them.
+
+    Raises ModelNotFound, RequestError for what no upstream of the model can be asked, and as Registry.start does.
+    """
+    if (again := await retried(at, who, names)) is not None:
+        return again
+    targets = targets_of(at, who, wish.call.model)
+    tries = attempts(targets, wish.call)
+    meta = Meta(
+        owner=who.owner,
+        key=who.key,
+        dialect=wish.dialect,
+        created=at.registry.clock.time(),
+        model=wish.call.model,
+        on_leave=str(wish.policy),
+        stored=wish.stored,
+        conversation=wish.conversation,
+        echo={"model": targets[0].model, **wish.echo},
+    )
+    head, fresh = await at.registry.start(meta, tries, wish.policy, names)
+    if fresh and wish.kept is not None:
+        at.recorder.keep(head.id, who.owner, wish.kept)
+    return Started(head, fresh)
+
+
+async def retried(at: Service, who: Caller, names: Sequence[Name]) -> Started | None:
+    """The stream of an earlier request under the same idempotency key. Raises NameTaken where that was another one."""
+    head = await at.registry.named(who.owner, [name for name in names if name.kind == "idempotency"])
+    return Started(head, fresh=False) if head else None
+
+
+def targets_of(at: Service, who: Caller, model: str) -> Sequence[Target]:  # noqa: ARG001
+    """The upstreams to try for a model. Raises ModelNotFound."""
+    return at.routes.targets(model)
