@@ -14,8 +14,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from headrace.app import create_app
-from headrace.config import Settings
-from headrace.config.values import Key
+from headrace.config import Key, Settings
 from headrace.errors import HeadraceError
 from headrace.model.outcome import Outcome, State
 from headrace.wire import endings

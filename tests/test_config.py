@@ -8,8 +8,8 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from headrace.config import Settings, environment, load, warnings
-from headrace.config.values import Key, ProfileName, Upstream
+from headrace.config import Key, Settings, environment, load, warnings
+from headrace.config.values import ProfileName, Upstream
 from headrace.errors import ConfigError
 from headrace.model.leave import KEEP, LeavePolicy
 from headrace.upstreams.profile import PROFILES
@@ -515,7 +515,8 @@ def test_the_example_holds_every_field_of_upstreams_and_keys():
     text, tables = _example()
     missing = set(Upstream.model_fields) - set(tables["upstreams"]["NAME"])
     assert missing == {"ca_file", "include_usage", "done_marker"}
-    assert all(f"{name} = " in text for name in (*missing, "secret", "on_leave"))
+    of_keys = {*Key.model_fields, "secret"} - {"digest", "weak"}
+    assert all(f"{name} = " in text for name in (*missing, *of_keys))
     assert Upstream.model_validate(tables["upstreams"]["NAME"]) == Upstream()
 
 

@@ -2,12 +2,12 @@
 
 from headrace.config.checks import warnings
 from headrace.config.files import Files
+from headrace.config.keys import Key, KeyGrants
 from headrace.config.loading import environment, load
 from headrace.config.targets import ProxyTarget
 from headrace.config.values import (
     Cors,
     Deadlines,
-    Key,
     Limits,
     OnLeave,
     Retention,
@@ -23,6 +23,7 @@ __all__ = [
     "Deadlines",
     "Files",
     "Key",
+    "KeyGrants",
     "Limits",
     "OnLeave",
     "ProxyTarget",

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from dotenv import dotenv_values
 
-from headrace.config.values import digest_of
+from headrace.config.key_text import digest_of
 
 Path = tuple[str, ...]
 

@@ -3,7 +3,6 @@
 Their defaults are complete: ``Settings()`` is a server on loopback with the demo model.
 """
 
-import hashlib
 import ipaddress
 import re
 from pathlib import Path
@@ -15,7 +14,6 @@ from pydantic import (
     Field,
     SecretStr,
     field_validator,
-    model_validator,
 )
 
 from headrace.config.fields import (
@@ -32,6 +30,7 @@ from headrace.config.fields import (
     texts,
 )
 from headrace.config.files import Files
+from headrace.config.keys import Keys
 from headrace.config.observing import Log, Metrics, Otel
 from headrace.config.targets import Targets
 from headrace.model.leave import LeavePolicy
@@ -161,27 +160,6 @@ class Deadlines(Value):
     """Between two pieces of a request's body (C5)."""
 
 
-class Key(Value):
-    """An API key, of which only the SHA-256 digest is kept. In the file: its text, or a table."""
-
-    digest: bytes = Field(repr=False)
-    weak: bool = False
-    on_leave: Policy | None = None
-    """What happens when everybody left an answer of this key, where the request does not say."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_secret(cls, value: object) -> object:
-        table = {"secret": value} if isinstance(value, str) else value
-        if not isinstance(table, dict) or "secret" not in table or "digest" in table:
-            raise ValueError("expected the key as text, or a table with 'secret'")
-        secret = table.get("secret")
-        if not isinstance(secret, str) or not secret or not secret.isascii() or any(c <= " " for c in secret):
-            raise ValueError("expected a key of printable ASCII characters without spaces")
-        rest = {name: field for name, field in table.items() if name != "secret"}
-        return {**rest, "digest": digest_of(secret.encode()), "weak": len(secret) < STRONG_KEY}
-
-
 class Upstream(Value):
     """A model provider."""
 
@@ -284,7 +262,6 @@ class Tickets(Value):
 
 
 Models = Annotated[dict[str, Texts], BeforeValidator(table)]
-Keys = Annotated[dict[str, Key], BeforeValidator(table)]
 
 
 class Settings(Value):
@@ -333,11 +310,6 @@ class Settings(Value):
             if not targets or not all(targets):
                 raise ValueError(f"expected at least one model for {name!r}")
         return models
-
-
-def digest_of(secret: bytes) -> bytes:
-    """What is kept of an API key: its SHA-256. The key has the entropy, so no slow hash is needed."""
-    return hashlib.sha256(secret).digest()
 
 
 def is_loopback(host: str) -> bool:

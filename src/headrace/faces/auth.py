@@ -13,7 +13,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from starlette.requests import Request
 
 from headrace.config import Key
-from headrace.config.values import digest_of
+from headrace.config.key_text import digest_of
 from headrace.errors import Unauthorized
 from headrace.faces.tickets import Tickets
 from headrace.model.leave import LeavePolicy
