@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace import __version__
@@ -29,6 +29,7 @@ from headrace.faces import (
     passthrough,
     proxy,
     responses,
+    signing_in,
     simple_chat,
     streams,
     ticketing,
@@ -39,6 +40,7 @@ from headrace.faces.arrival import Arrival
 from headrace.faces.guard import Guard
 from headrace.faces.reply import SEND
 from headrace.parts import Parts
+from headrace.web import assets
 
 logger = logging.getLogger(__name__)
 
@@ -114,13 +116,14 @@ def create_app(settings: Settings) -> FastAPI:
         files,
         proxy,
         ticketing,
+        signing_in,
         models,
         health,
         metrics,
         passthrough,
     ):
         app.include_router(face.router)
-    app.add_api_route("/", _root, include_in_schema=False)
+    app.router.routes.extend(assets.routes())
     app.add_exception_handler(HeadraceError, failures.on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -128,11 +131,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Guard, settings=settings, render=failures.render)
     app.add_middleware(Edge)
     return app
-
-
-async def _root() -> Response:
-    """Lead people to the description of the API."""
-    return RedirectResponse("/docs")
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

@@ -22,6 +22,7 @@ from headrace.faces.auth import Authenticator
 from headrace.faces.folder import Folder
 from headrace.faces.relay import Bounds
 from headrace.faces.service import Manners, Proxied, Service
+from headrace.faces.sessions import Sessions
 from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets, secret_in
 from headrace.model.dialect import CHAT, RESPONSES
@@ -89,7 +90,9 @@ class Parts:
         lookout = Lookout(routes.open, clock)
         lookout.start()
         self._stack.push_async_callback(lookout.close)
-        tickets = Tickets(self._ticket_secret(), clock, lifetime=settings.tickets.lifetime)
+        secret = self._ticket_secret()
+        tickets = Tickets(secret, clock, lifetime=settings.tickets.lifetime)
+        sessions = Sessions(secret, clock)
         records = Database(settings.store.folder)
         recorder = Recorder(log, records, clock)
         self._stack.push_async_callback(recorder.close)
@@ -120,15 +123,11 @@ class Parts:
             records=records,
             exports=Shares(settings.limits.exports_per_owner, "exports"),
             tickets=tickets,
+            sessions=sessions,
+            protected=bool(settings.keys),
             folder=self._open_folder(),
-            authenticate=Authenticator(settings.keys, tickets).of_request,
-            manners=Manners(
-                gate=settings.server.gate,
-                first=settings.deadlines.first,
-                send_timeout=settings.deadlines.send,
-                linger=settings.on_leave.default,
-                api_chat=settings.on_leave.api_chat,
-            ),
+            authenticate=Authenticator(settings.keys, tickets, sessions).of_request,
+            manners=_manners(settings),
             metrics=metrics,
             metrics_key=settings.metrics.key.get_secret_value(),
         )
@@ -235,6 +234,16 @@ def _limits(settings: Settings) -> Limits:
         open_streams=given.open_streams,
         open_streams_per_owner=given.open_streams_per_owner,
         readers_per_stream=given.readers_per_stream,
+    )
+
+
+def _manners(settings: Settings) -> Manners:
+    return Manners(
+        gate=settings.server.gate,
+        first=settings.deadlines.first,
+        send_timeout=settings.deadlines.send,
+        linger=settings.on_leave.default,
+        api_chat=settings.on_leave.api_chat,
     )
 
 

@@ -14,6 +14,7 @@ from tests.e2e.wire import CLEAN, CUT, Http1, Http2
 from headrace.app import create_app
 from headrace.config import Settings
 from headrace.testing.scripted_upstream import Received, Reset, ScriptedUpstream, Stall, answer, head, sse, whole
+from headrace.web import assets
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -210,8 +211,12 @@ async def test_the_whole_surface(house):
             assert b'"content":"one two three"' in await ask("POST", path, simple("good", stream=False))
         for path in ("/chat/stream", "/chat/completions"):
             assert b"three" in await ask("GET", f"{path}?message=x&model=good")
-        await ask("GET", "/", status=307)
-        assert http.headers["location"] == "/docs"
+        built = (assets.STATIC / "index.html").exists()
+        for served in assets.routes():
+            await ask("GET", served.path, status=200 if built and "{" not in served.path else 404)
+        assert b'"protected":false' in await ask("GET", "/api/session")
+        await ask("POST", "/api/session", {"key": "any"}, status=204)
+        await ask("DELETE", "/api/session", status=204)
         await ask("GET", "/v1/streams")
         one = "/v1/streams/{id}"
         assert b"[DONE]" in await ask("GET", f"/v1/streams/{id}", route=one)

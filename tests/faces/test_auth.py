@@ -5,12 +5,15 @@ import pytest
 from headrace.config import Key
 from headrace.errors import Unauthorized
 from headrace.faces.auth import LOCAL, Authenticator
+from headrace.faces.sessions import Sessions
 from headrace.faces.tickets import Right, Tickets
 from headrace.model.leave import KEEP
 from headrace.testing.clock import FakeClock
 
 ALICE, BOB = "hr_alice_alice_alice", "hr_bob_bob_bob_bob_bob"
 KEYS = {"alice": Key.model_validate(ALICE), "bob": Key.model_validate({"secret": BOB, "on_leave": "keep"})}
+
+SESSIONS = Sessions(b"s" * 32, FakeClock())
 
 #: Every way to show a key.
 WAYS = [
@@ -35,13 +38,13 @@ def tickets():
 @pytest.fixture
 def guarded(tickets):
     """A server with two keys."""
-    return Authenticator(KEYS, tickets)
+    return Authenticator(KEYS, tickets, SESSIONS)
 
 
 @pytest.fixture
 def open_to_all(tickets):
     """A server without keys."""
-    return Authenticator({}, tickets)
+    return Authenticator({}, tickets, SESSIONS)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -159,7 +162,7 @@ async def test_expired_forged_and_repeated_tickets_are_refused():
     """All 401."""
     clock = FakeClock()
     tickets = Tickets(b"s" * 32, clock, lifetime=60)
-    guarded = Authenticator(KEYS, tickets)
+    guarded = Authenticator(KEYS, tickets, SESSIONS)
     good = ticket_of(guarded, tickets)
     forged = ticket_of(guarded, Tickets(b"t" * 32, clock))
     assert guarded.authenticate(scope(query=f"ticket={good}")).owner == "alice"
@@ -177,7 +180,7 @@ def test_a_ticket_ends_with_the_key_that_made_it(guarded, tickets):
     renewed = {**KEYS, "alice": Key.model_validate("hr_another_another_1")}
     for keys in ({"bob": KEYS["bob"]}, renewed, {}):
         with pytest.raises(Unauthorized):
-            Authenticator(keys, tickets).authenticate(good)
+            Authenticator(keys, tickets, SESSIONS).authenticate(good)
 
 
 def test_a_wrong_key_is_not_mended_by_a_ticket(guarded, tickets):

@@ -1,4 +1,4 @@
-"""Who asks: API keys, tickets, and the one owner of a server without keys.
+"""Who asks: API keys, tickets, browsers' sessions, and the one owner of a server without keys.
 
 What a request shows is looked at as bytes of its ASGI scope, nothing else: not the URL that a framework makes of the
 ``Host`` header (CVE-2026-48710). All headers that may carry a key are alike.
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from headrace.config import Key
 from headrace.config.key_text import digest_of
 from headrace.errors import Unauthorized
+from headrace.faces.sessions import Sessions
 from headrace.faces.tickets import Tickets
 from headrace.model.leave import LeavePolicy
 
@@ -32,27 +33,30 @@ class Caller(NamedTuple):
     """Who asks. ``key`` is the id of the key that was shown, ``on_leave`` that key's own policy.
 
     ``stream`` is the only stream or chat that may be asked for, where a ticket was shown; the path has been checked
-    against it.
+    against it. An ``admin`` sees what is going on for all owners, and never what is said.
     """
 
     owner: str
     key: str = ""
     on_leave: LeavePolicy | None = None
     stream: str | None = None
+    admin: bool = False
 
 
 class Authenticator:
     """Tells who asks. Keys are held as digests and found by digest, so that time tells nothing about them."""
 
-    def __init__(self, keys: Mapping[str, Key], tickets: Tickets) -> None:
+    def __init__(self, keys: Mapping[str, Key], tickets: Tickets, sessions: Sessions) -> None:
         self._tickets = tickets
+        self._sessions = sessions
         self._by_digest = {key.digest: Caller(name, _id(key.digest), key.on_leave) for name, key in keys.items()}
         self._by_owner = {known.owner: known for known in self._by_digest.values()} or {LOCAL: Caller(LOCAL)}
 
     def authenticate(self, scope: Mapping[str, Any]) -> Caller:
         """Who asks, from an ASGI HTTP scope. Raises Unauthorized.
 
-        Without configured keys it is the local owner, whatever key is shown. A ticket counts where no key is shown.
+        Without configured keys it is the local owner, whatever key is shown. A ticket counts where no key is shown, and
+        a session where there is no ticket either.
         """
         shown = set(_shown(scope["headers"])) if self._by_digest else set()
         if shown:
@@ -61,7 +65,7 @@ class Authenticator:
         if ticket is not None:
             return self._by_ticket(ticket, scope)
         if self._by_digest:
-            raise Unauthorized("An API key is needed: Authorization: Bearer KEY.")
+            return self._by_session(scope["headers"])
         return self._by_owner[LOCAL]
 
     def of_request(self, request: Request) -> Caller:
@@ -84,6 +88,13 @@ class Authenticator:
         if known is None or known.key != ticket.key or not ticket.allows(scope["method"], path):
             raise Unauthorized("The ticket is not valid.")
         return known._replace(stream=ticket.name)
+
+    def _by_session(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
+        session = self._sessions.of(headers)
+        known = self._by_owner.get(session.owner) if session else None
+        if session is None or known is None or known.key != session.key:
+            raise Unauthorized("An API key is needed: Authorization: Bearer KEY.")
+        return known
 
 
 def _shown(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[bytes]:
@@ -122,6 +133,11 @@ async def caller(
     _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     __: Annotated[str | None, Security(_header)],
 ) -> Caller:
-    """FastAPI's dependency for who asks; the app's service has the authenticator. Raises Unauthorized."""
+    """FastAPI's dependency for who asks. Raises Unauthorized."""
+    return await caller_of(request)
+
+
+async def caller_of(request: Request) -> Caller:
+    """Who asks, as the authenticator of the app's service has it. Raises Unauthorized."""
     found: Caller = request.app.state.service.authenticate(request)
     return found

@@ -157,3 +157,6 @@ SIMPLE = _body(
     },
     more=True,
 )
+
+#: What a page signs in with.
+SESSION = _body("The key.", ["key"], {"key": {"type": "string"}}, more=True)

@@ -12,6 +12,7 @@ from headrace.core.topics import Topics
 from headrace.faces.auth import Caller
 from headrace.faces.folder import Folder
 from headrace.faces.relay import Bounds
+from headrace.faces.sessions import Sessions
 from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets
 from headrace.model.leave import LeavePolicy
@@ -57,6 +58,9 @@ class Service:
     records: Database
     exports: Shares
     tickets: Tickets
+    sessions: Sessions
+    #: Whether a key is needed here.
+    protected: bool
     #: Whose files are served; None leaves `/v1/files` to the upstreams.
     folder: Folder | None
     manners: Manners

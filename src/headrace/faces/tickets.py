@@ -64,11 +64,7 @@ class Tickets:
     def __init__(self, secret: bytes, clock: Clock, *, lifetime: float = 300.0) -> None:
         self._clock = clock
         self._lifetime = lifetime
-        self._signed = URLSafeSerializer(
-            secret,
-            salt="headrace.ticket.1",
-            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
-        )
+        self._signed = serializer(secret, "headrace.ticket.1")
 
     def issue(self, owner: str, key: str, *, kind: str, name: str, right: Right, lifetime: float | None = None) -> str:
         """A ticket for the stream or chat (``kind``) ``name``; never for longer than the configured lifetime.
@@ -90,6 +86,13 @@ class Tickets:
         if self._clock.time() >= ticket.expires:
             raise Unauthorized("The ticket has expired.")
         return ticket
+
+
+def serializer(secret: bytes, salt: str) -> URLSafeSerializer:
+    """What signs values of one kind and reads them again; ``salt`` keeps each kind from standing for another."""
+    return URLSafeSerializer(
+        secret, salt=salt, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
+    )
 
 
 def secret_in(folder: Path | None) -> bytes:

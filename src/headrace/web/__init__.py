@@ -1,0 +1,1 @@
+"""The pages: built files, and what serves them."""
