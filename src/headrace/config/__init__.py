@@ -4,6 +4,8 @@ from headrace.config.checks import warnings
 from headrace.config.files import Files
 from headrace.config.keys import Key, KeyGrants
 from headrace.config.loading import environment, load
+from headrace.config.prices import Price
+from headrace.config.records import Records
 from headrace.config.targets import ProxyTarget
 from headrace.config.values import (
     Cors,
@@ -26,7 +28,9 @@ __all__ = [
     "KeyGrants",
     "Limits",
     "OnLeave",
+    "Price",
     "ProxyTarget",
+    "Records",
     "Retention",
     "Server",
     "Settings",

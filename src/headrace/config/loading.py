@@ -32,7 +32,7 @@ from headrace.config.values import Settings
 from headrace.errors import ConfigError
 
 #: Fields whose value is never shown; nor is that of a key that is not known, which may be one of these misspelt.
-_SECRET = frozenset({"api_key", "auth_token", "secret", "keys", "base_url"})
+_SECRET = frozenset({"api_key", "auth_token", "secret", "keys", "base_url", "url"})
 _LOOKS_SECRET = re.compile(r"(?i)(sk|pk|rk|hr|key|bearer|token)[-_ ].*|(?=.*\d)[^\s/.:\\]{20,}")
 _SHOWN = 60
 #: What of an upstream belongs together: an address and the credentials for it.
@@ -138,6 +138,8 @@ def _explain(detail: ErrorDetails, layers: Layers) -> Problem:
     place = layers.place(path)
     if detail["type"] == "extra_forbidden":
         return Problem(place, f"unknown key {path[-1]!r}{_did_you_mean(path)}")
+    if detail["type"] == "missing":
+        return Problem(place, f"{path[-1]!r} is needed too")
     if detail["type"] == "value_error":
         return Problem(place, str(detail["ctx"]["error"]))
     expected = (

@@ -32,6 +32,8 @@ from headrace.config.fields import (
 from headrace.config.files import Files
 from headrace.config.keys import Keys
 from headrace.config.observing import Log, Metrics, Otel
+from headrace.config.prices import Prices
+from headrace.config.records import Records
 from headrace.config.targets import Targets
 from headrace.model.leave import LeavePolicy
 
@@ -269,6 +271,7 @@ class Settings(Value):
 
     server: Server = Server()
     store: Store = Store()
+    records: Records = Records()
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
     keys: Keys = {}  # noqa: RUF012 - pydantic copies it, here and below
@@ -277,6 +280,8 @@ class Settings(Value):
     """Model providers by name."""
     models: Models = {}  # noqa: RUF012
     """Other names for upstreams' models; a list is tried in its order."""
+    prices: Prices = {}  # noqa: RUF012
+    """What models cost, by the upstream's own name for each, or by the name that is asked for."""
     default_model: str = ""
     """The model where a simple face's request names none. Where it is empty: the first real upstream's, or `demo`."""
     proxy: Targets = {}  # noqa: RUF012
