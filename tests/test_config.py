@@ -103,7 +103,12 @@ def test_what_kubernetes_sets_beside_a_service_of_our_name_is_not_ours(tmp_path)
         ("on_leave.default", "keep", KEEP),
         ("on_leave.default", "linger=2.5", LeavePolicy(2.5)),
         ("cors.origins", "https://a.example, https://B.example", ("https://a.example", "https://b.example")),
-        ("models", '{"a": "demo", "b": ["demo/echo", "demo"]}', {"a": ("demo",), "b": ("demo/echo", "demo")}),
+        ("models", '{"a": {"demo": 3, "demo/echo": 1}}', {"a": ({"demo": 3, "demo/echo": 1},)}),
+        (
+            "models",
+            '{"a": "demo", "b": ["demo/echo", "demo"]}',
+            {"a": ({"demo": 1},), "b": ({"demo/echo": 1}, {"demo": 1})},
+        ),
     ],
 )
 def test_values_as_text(tmp_path, key, value, expected):
@@ -319,6 +324,11 @@ MESSAGES = [
         "expected a URL without user and password (use api_key)",
     ),
     ("[upstreams.x]\nbase_url = 'http://localhost:8003/v1'", "[upstreams.x] base_url", "is this server itself"),
+    (
+        "[upstreams.x]\nbase_url = 'http://h/v1'\napi_keys = ['k']",
+        "[upstreams.x]",
+        "api_keys are further ones; the first is api_key",
+    ),
     ("[upstreams.x]\napi_key = '${NOPE}'", "[upstreams.x] api_key", "refers to ${NOPE}, which is not set"),
     (
         "[upstreams.x]\nkind = 'anthropic'",
@@ -350,7 +360,7 @@ MESSAGES = [
     (
         "[models]\ngpt-4.1 = 'demo'",
         "[models.gpt-4] 1",
-        "expected a list, found a table (a name with dots needs quotes)",
+        "expected a number, found 'demo' (a name with dots needs quotes)",
     ),
     (
         "[cors]\norigins = ['*']\ncredentials = true",
@@ -491,7 +501,7 @@ def test_the_example_is_valid_and_lets_found_snippets_run(tmp_path):
     """Other people's model names lead to the demo."""
     found = load(environ={}, folder=tmp_path, config=ROOT / "headrace.example.toml")
     assert found.models == dict.fromkeys(
-        ("dummy_model", "gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5-20250929"), ("demo",)
+        ("dummy_model", "gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5-20250929"), ({"demo": 1.0},)
     )
     assert found.model_copy(update={"models": {}}) == Settings()
 

@@ -2,7 +2,7 @@
 
 import importlib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -20,6 +20,7 @@ from headrace.core.tracing import ClosingTracer, Tracer
 from headrace.errors import ConfigError
 from headrace.faces.auth import Authenticator
 from headrace.faces.folder import Folder
+from headrace.faces.key_ring import KeyRing
 from headrace.faces.relay import Bounds
 from headrace.faces.service import Manners, Proxied, Service
 from headrace.faces.sessions import Sessions
@@ -31,6 +32,7 @@ from headrace.observe.metrics import Metrics
 from headrace.observe.siblings import folder_in
 from headrace.observe.upstreams import CountedHttp, Known
 from headrace.records.database import Database
+from headrace.records.keys import Keys
 from headrace.records.recorder import Recorder
 from headrace.stores.memory import MemoryLog
 from headrace.stores.memory_topics import MemoryTopics
@@ -44,6 +46,7 @@ from headrace.upstreams.http import Http
 from headrace.upstreams.http_public import is_public
 from headrace.upstreams.lookout import Lookout
 from headrace.upstreams.openai import OPENAI_URL, OpenAI
+from headrace.upstreams.order import Order
 from headrace.upstreams.profile import PROFILES, Profile, profile_of
 from headrace.upstreams.routes import Table
 from headrace.upstreams.target import ProxyTarget
@@ -82,6 +85,7 @@ class Parts:
         azure = next((given for given in settings.active.values() if given.kind == "azure"), None)
         routes = Table(
             upstreams,
+            order=Order(clock, others=self._other_keys()),
             aliases=settings.models,
             default=settings.default_model,
             azure_model=azure.models[0] if azure and azure.models else "",
@@ -93,9 +97,10 @@ class Parts:
         secret = self._ticket_secret()
         tickets = Tickets(secret, clock, lifetime=settings.tickets.lifetime)
         sessions = Sessions(secret, clock)
-        records = Database(settings.store.folder)
-        recorder = Recorder(log, records, clock)
+        records = Database.of(settings)
+        recorder = Recorder(log, records, clock, settings.prices)
         self._stack.push_async_callback(recorder.close)
+        ring = self._open_ring(records)
         registry = Registry(
             log,
             clock,
@@ -124,13 +129,20 @@ class Parts:
             exports=Shares(settings.limits.exports_per_owner, "exports"),
             tickets=tickets,
             sessions=sessions,
-            protected=bool(settings.keys),
+            protected=ring.is_protected,
             folder=self._open_folder(),
-            authenticate=Authenticator(settings.keys, tickets, sessions).of_request,
+            authenticate=Authenticator(ring, tickets, sessions).of_request,
             manners=_manners(settings),
             metrics=metrics,
             metrics_key=settings.metrics.key.get_secret_value(),
         )
+
+    def _open_ring(self, records: Database) -> KeyRing:
+        settings = self._settings
+        keys = Keys(records, self._clock) if settings.records_last else None
+        ring = KeyRing(settings.keys, keys, self._clock, exposed=not settings.server.loopback)
+        self._stack.push_async_callback(ring.close)
+        return ring
 
     async def _open_log(self) -> MemoryLog | SqliteLog:
         store = self._settings.store
@@ -186,6 +198,16 @@ class Parts:
         folder = Folder(root, self._clock)
         self._stack.callback(folder.close)
         return folder
+
+    def _other_keys(self) -> Mapping[str, Sequence[Upstream]]:
+        """The same upstreams again, under their other keys."""
+        others: dict[str, Sequence[Upstream]] = {}
+        for name, given in self._settings.active.items():
+            keyed = [given.model_copy(update={"api_key": key}) for key in given.api_keys]
+            others[name] = [self._upstream(name, alike) for alike in keyed]
+            for upstream in others[name]:
+                self._stack.push_async_callback(upstream.close)
+        return others
 
     def _upstream(self, name: str, given: UpstreamSettings) -> Upstream:
         if given.kind == "demo":

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import zip_longest
 
 from tests.core.views import VERBATIM
 
+from headrace.core.condition import Condition
 from headrace.core.deadlines import Deadlines, Limits
 from headrace.core.log import Head, Name
 from headrace.core.reader import Reader
@@ -32,10 +34,12 @@ class House:
         policy: LeavePolicy = KEEP,
         names: Sequence[Name] = (),
         owner: str = "local",
+        conditions: Sequence[Condition | None] = (),
     ) -> Head:
         meta = Meta(owner=owner, dialect="test", created=self.clock.time(), model="m", on_leave=str(policy))
         call = Call(dialect="openai.chat", body={}, model="m", stream=True)
-        targets = [Target(upstream, f"m{number}") for number, upstream in enumerate(upstreams)]
+        known = zip_longest(upstreams, conditions)
+        targets = [Target(upstream, f"m{number}", condition) for number, (upstream, condition) in enumerate(known)]
         return (await self.registry.start(meta, attempts(targets, call), policy, names)).head
 
     async def filled(self, records: Sequence[Record], outcome=None) -> Head:

@@ -5,12 +5,14 @@ import asyncio
 import pytest
 from tests.core.house import House, house, read_all
 
+from headrace.core.condition import Condition
 from headrace.core.deadlines import Deadlines, Limits
 from headrace.core.log import Name
 from headrace.errors import (
     StoreUnavailable,
     UpstreamFault,
     UpstreamRefused,
+    UpstreamTimeout,
     UpstreamTruncated,
     UpstreamUnreachable,
 )
@@ -106,6 +108,29 @@ async def test_another_upstream_is_tried_for_one_that_is_late() -> None:
         await it.clock.advance(21)
         outcome = await ended(it, head.id)
         assert (outcome.state, outcome.upstream_model) == (State.COMPLETED, "m2")
+
+
+async def test_what_was_tried_is_told_and_remembered() -> None:
+    """In its order, with the code of why; the next request can begin with one that works."""
+    async with house() as it:
+        upstreams = [FakeUpstream(head=[UpstreamTimeout()]), FakeUpstream([UpstreamTruncated()]), FakeUpstream()]
+        conditions = [Condition(it.clock) for _ in upstreams]
+        head = await it.start(*upstreams, conditions=conditions)
+        outcome = await ended(it, head.id)
+        assert [tuple(tried) for tried in outcome.tried] == [
+            ("fake", "m0", "upstream_timeout"),
+            ("fake", "m1", "upstream_truncated"),
+        ]
+        assert [condition.cooling > 0 for condition in conditions] == [True, True, False]
+
+
+async def test_an_answer_that_is_cut_counts_against_its_upstream() -> None:
+    """Though no other was tried."""
+    async with house() as it:
+        condition = Condition(it.clock)
+        head = await it.start(FakeUpstream([chunk("a"), UpstreamTruncated()]), conditions=[condition])
+        assert (await ended(it, head.id)).tried == ()
+        assert condition.cooling > 0
 
 
 async def test_a_cancel_is_no_reason_to_try_another_upstream() -> None:

@@ -19,6 +19,11 @@ def names(targets: list[Target]) -> list[tuple[str, str]]:
     return [(target.upstream.name, target.model) for target in targets]
 
 
+def in_order(aliases: dict[str, list[str]]) -> dict[str, list[dict[str, float]]]:
+    """Names that lead to targets, one after the other."""
+    return {alias: [{target: 1.0} for target in targets] for alias, targets in aliases.items()}
+
+
 DEMO = Demo()
 
 
@@ -39,7 +44,7 @@ DEMO = Demo()
 def test_a_name_finds_its_targets(model: str, expected: list[tuple[str, str]]):
     """Aliases come first, then prefixes, then the upstreams in their order."""
     aliases = {"both": ["a", "two/c"], "gpt-4o": ["demo"], "b": ["one/b"]}
-    table = Table([DEMO, told("one", "a", "b", "c"), told("two", "c", "vendor/model")], aliases=aliases)
+    table = Table([DEMO, told("one", "a", "b", "c"), told("two", "c", "vendor/model")], aliases=in_order(aliases))
     assert names(list(table.targets(model))) == expected
 
 
@@ -109,7 +114,7 @@ def test_an_upstream_with_configured_models_has_no_others():
 def test_a_stand_in_never_hides_a_makers_model():
     """The sample configuration's names for the demo lead to the provider as soon as there is its key."""
     aliases = {"claude-sonnet-4-5-20250929": ["demo"], "gpt-4o": ["demo"]}
-    table = Table([DEMO, OpenAI(api_key="k"), Anthropic(api_key="k")], aliases=aliases)
+    table = Table([DEMO, OpenAI(api_key="k"), Anthropic(api_key="k")], aliases=in_order(aliases))
     assert [table.targets(name)[0].upstream.name for name in aliases] == ["anthropic", "openai"]
 
 
@@ -146,14 +151,14 @@ async def test_the_default_is_a_model_for_chat():
 def test_a_stand_in_never_hides_a_real_model():
     """The sample configuration's names for the demo are a real upstream's where one has them."""
     aliases = {"gpt-4o": ["demo"], "mine": ["demo"]}
-    table = Table([DEMO, told("one", "gpt-4o")], aliases=aliases)
+    table = Table([DEMO, told("one", "gpt-4o")], aliases=in_order(aliases))
     assert table.targets("gpt-4o")[0].upstream.name == "one"
     assert table.targets("mine")[0].upstream is DEMO
-    assert Table([DEMO], aliases=aliases).targets("gpt-4o")[0].upstream is DEMO
+    assert Table([DEMO], aliases=in_order(aliases)).targets("gpt-4o")[0].upstream is DEMO
 
 
 async def test_all_models_are_listed_once():
-    table = Table([DEMO, FakeUpstream(models=["a", "b"]), told("one", "b", "c")], aliases={"mine": ["one/c"]})
+    table = Table([DEMO, FakeUpstream(models=["a", "b"]), told("one", "b", "c")], aliases=in_order({"mine": ["one/c"]}))
     cards = await table.models()
     assert [card.id for card in cards][:4] == ["mine", "a", "b", "c"]
     assert [card.owned_by for card in cards][:4] == ["one", "fake", "fake", "one"]
@@ -162,7 +167,7 @@ async def test_all_models_are_listed_once():
 
 @pytest.mark.parametrize(
     "options",
-    [{"default": "nope"}, {"azure_model": "nope"}, {"aliases": {"x": ["nope"]}}, {"aliases": {"x": []}}],
+    [{"default": "nope"}, {"azure_model": "nope"}, {"aliases": in_order({"x": ["nope"]})}, {"aliases": {"x": []}}],
 )
 def test_what_leads_nowhere_is_a_mistake_of_the_configuration(options: dict[str, object]):
     with pytest.raises(ConfigError):

@@ -78,6 +78,8 @@ def _upstreams(settings: Settings, layers: Layers) -> Iterator[Problem]:
         if upstream.kind in ("openai", "anthropic") and not _is_reachable(upstream):
             text = f"an upstream of kind {upstream.kind!r} needs api_key, or base_url where no key is needed"
             yield Problem(place, text)
+        if upstream.api_keys and not upstream.api_key.get_secret_value():
+            yield Problem(place, "api_keys are further ones; the first is api_key")
         if upstream.kind == "anthropic" and not _DATE.fullmatch(upstream.api_version or "2023-06-01"):
             yield Problem(layers.place(("upstreams", name, "api_version")), "expected a date such as 2023-06-01")
         if upstream.ca_file is not None and not upstream.ca_file.is_file():
@@ -112,8 +114,8 @@ def _models(settings: Settings, layers: Layers) -> Iterator[Problem]:
     used = settings.active
     asked = any(not upstream.models and upstream.kind != "demo" for upstream in used.values())
     named = {model for upstream in used.values() for model in upstream.models}
-    for name, targets in settings.models.items():
-        for target in targets:
+    for name, choices in settings.models.items():
+        for target in (target for shares in choices for target in shares):
             prefix = target.partition("/")[0]
             if prefix not in used and target not in named and not asked:
                 text = f"no upstream has {target[:60]!r}; upstreams are {', '.join(used) or 'none'}"

@@ -32,7 +32,7 @@ from headrace.config.values import Settings
 from headrace.errors import ConfigError
 
 #: Fields whose value is never shown; nor is that of a key that is not known, which may be one of these misspelt.
-_SECRET = frozenset({"api_key", "auth_token", "secret", "keys", "base_url", "url"})
+_SECRET = frozenset({"api_key", "api_keys", "auth_token", "secret", "keys", "base_url", "url"})
 _LOOKS_SECRET = re.compile(r"(?i)(sk|pk|rk|hr|key|bearer|token)[-_ ].*|(?=.*\d)[^\s/.:\\]{20,}")
 _SHOWN = 60
 #: What of an upstream belongs together: an address and the credentials for it.
@@ -154,7 +154,7 @@ def _explain(detail: ErrorDetails, layers: Layers) -> Problem:
         expected = "a whole number"
     elif detail["type"].startswith("float_"):
         expected = "a number"
-    hint = " (a name with dots needs quotes)" if path[0] == "models" and isinstance(detail["input"], dict) else ""
+    hint = " (a name with dots needs quotes)" if path[0] == "models" and detail["type"].startswith("float_") else ""
     return Problem(place, f"expected {expected}, found {_found(detail['input'], path)}{hint}")
 
 

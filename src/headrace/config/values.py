@@ -26,11 +26,11 @@ from headrace.config.fields import (
     Value,
     base_url,
     seconds,
-    table,
     texts,
 )
 from headrace.config.files import Files
 from headrace.config.keys import Keys
+from headrace.config.models import Models
 from headrace.config.observing import Log, Metrics, Otel
 from headrace.config.prices import Prices
 from headrace.config.records import Records
@@ -174,6 +174,8 @@ class Upstream(Value):
     """Where it is: `https://host/v1`; for `azure` the resource's endpoint, `https://NAME.openai.azure.com`."""
     api_key: SecretStr = SecretStr("")
     """Its key; better as a reference to the environment, `${NAME}`. Sent to this `base_url` only."""
+    api_keys: tuple[SecretStr, ...] = ()
+    """More keys of the same upstream. What is asked is spread over all; one that fails comes after the others."""
     auth_token: SecretStr = SecretStr("")
     """For `anthropic`: a bearer token, where there is no key."""
     models: Texts = ()
@@ -263,9 +265,6 @@ class Tickets(Value):
         return secret
 
 
-Models = Annotated[dict[str, Texts], BeforeValidator(table)]
-
-
 class Settings(Value):
     """Everything that can be set."""
 
@@ -279,7 +278,7 @@ class Settings(Value):
     upstreams: dict[str, Upstream] = {"demo": Upstream(kind="demo")}  # noqa: RUF012
     """Model providers by name."""
     models: Models = {}  # noqa: RUF012
-    """Other names for upstreams' models; a list is tried in its order."""
+    """Other names for upstreams' models; a list is tried in its order, a table shares what is asked by weight."""
     prices: Prices = {}  # noqa: RUF012
     """What models cost, by the upstream's own name for each, or by the name that is asked for."""
     default_model: str = ""
@@ -300,6 +299,11 @@ class Settings(Value):
         """The upstreams that are used, the configured ones before the built-in demo."""
         return {name: upstream for name, upstream in self.upstreams.items() if upstream.enabled}
 
+    @property
+    def records_last(self) -> bool:
+        """Whether the records outlive the process, so that others can write there."""
+        return self.store.folder is not None or bool(self.records.url.get_secret_value())
+
     @field_validator("keys", "upstreams", "proxy")
     @classmethod
     def _names(cls, tables: dict[str, Value]) -> dict[str, Value]:
@@ -310,9 +314,9 @@ class Settings(Value):
 
     @field_validator("models")
     @classmethod
-    def _targets(cls, models: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        for name, targets in models.items():
-            if not targets or not all(targets):
+    def _targets(cls, models: Models) -> Models:
+        for name, choices in models.items():
+            if not choices or not all(all(shares) and shares for shares in choices):
                 raise ValueError(f"expected at least one model for {name!r}")
         return models
 

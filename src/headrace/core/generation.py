@@ -26,7 +26,7 @@ from headrace.errors import (
     UpstreamTimeout,
 )
 from headrace.model.leave import LeavePolicy
-from headrace.model.outcome import Outcome, State
+from headrace.model.outcome import Outcome, State, Tried
 from headrace.model.record import Record
 
 logger = logging.getLogger("headrace.generation")
@@ -80,6 +80,8 @@ class Generation:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         self._attempt: Attempt | None = None
+        #: Those before it, which have failed.
+        self._tried: list[Tried] = []
         self._answer: Answer | None = None
         self._accepted = False
         self._named = ""
@@ -201,12 +203,15 @@ class Generation:
             self._watch.asking(attempt)
             try:
                 answer, records = await self._open(attempt)
+                attempt.succeeded()
                 self._watch.begun(attempt)
                 return answer, records
             except UpstreamError as error:
                 self._accepted |= error.accepted
                 if not error.retryable or number == len(self._attempts):
                     raise
+                self._tried.append(Tried(attempt.upstream.name, attempt.call.model, error.code))
+                attempt.failed(error)
                 logger.info("stream %s: %s failed (%s), trying the next", self.id, attempt.upstream.name, error.code)
                 if self._answer is not None:
                     self._answer.close()
@@ -339,6 +344,8 @@ class Generation:
 
     def _failed(self, error: HeadraceError) -> Outcome:
         upstream = error if isinstance(error, UpstreamError) else None
+        if self._attempt is not None:
+            self._attempt.failed(error)
         self._accepted |= upstream is None or upstream.accepted or not error.retryable
         return self._outcome(
             State.FAILED,
@@ -373,4 +380,5 @@ class Generation:
             upstream=self._attempt.upstream.name if self._attempt else "",
             upstream_model=(answer.model if answer else "") or (self._attempt.call.model if self._attempt else ""),
             ignored=answer.ignored if answer else 0,
+            tried=tuple(self._tried),
         )

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
-from headrace.errors import RequestError
+from headrace.core.condition import Condition
+from headrace.errors import HeadraceError, RequestError, UpstreamError
 from headrace.model.outcome import Usage
 from headrace.model.record import Record
 
@@ -121,10 +122,11 @@ class Forwarder(Upstream, Forwarding, Protocol):
 
 
 class Target(NamedTuple):
-    """One upstream to try, under its own name for the model."""
+    """One upstream to try, under its own name for the model. Without a ``condition`` nobody asks how it does."""
 
     upstream: Upstream
     model: str
+    condition: Condition | None = None
 
 
 class Attempt(NamedTuple):
@@ -132,6 +134,17 @@ class Attempt(NamedTuple):
 
     upstream: Upstream
     call: Call
+    condition: Condition | None = None
+
+    def succeeded(self) -> None:
+        """The upstream has begun its answer."""
+        if self.condition is not None:
+            self.condition.succeeded()
+
+    def failed(self, error: HeadraceError) -> None:
+        """It has not, or has broken one off."""
+        if self.condition is not None and isinstance(error, UpstreamError):
+            self.condition.failed(error)
 
 
 def attempts(targets: Sequence[Target], call: Call) -> Sequence[Attempt]:
@@ -144,7 +157,7 @@ def attempts(targets: Sequence[Target], call: Call) -> Sequence[Attempt]:
         except RequestError as error:
             refused = refused or error
         else:
-            found.append(Attempt(target.upstream, prepared))
+            found.append(Attempt(target.upstream, prepared, target.condition))
     if not found:
         raise refused or RequestError("There is no upstream for this request.")
     return found

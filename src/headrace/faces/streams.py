@@ -117,7 +117,8 @@ def _summary(head: Head) -> dict[str, Any]:
         "bytes": head.size,
     }
     if outcome is not None:
-        summary |= {"reason": outcome.reason, "ended": outcome.ended_at}
+        summary |= {"reason": outcome.reason, "ended": outcome.ended_at, "upstream": outcome.upstream}
+        summary["tried"] = [tried._asdict() for tried in outcome.tried]
         if outcome.usage is not None:
             usage = outcome.usage
             summary["usage"] = {"input": usage.input, "output": usage.output, "exact": usage.exact}

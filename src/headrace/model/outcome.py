@@ -1,6 +1,7 @@
 """How a stream ended: its state, why, and what it used."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,6 +33,14 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exact: bool = True
 
 
+class Tried(NamedTuple):
+    """An upstream that was asked and did not begin an answer, its own name for the model, and why (a code)."""
+
+    upstream: str
+    model: str
+    reason: str
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The truth about an ended stream, written by the append that closes its log.
 
@@ -54,3 +63,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     upstream_model: str = ""
     #: Frames that were not logged because they were not valid.
     ignored: int = 0
+    #: The upstreams that were asked before that one, in their order.
+    tried: tuple[Tried, ...] = ()

@@ -2,8 +2,8 @@
 
 A name is looked up in this order; the first that knows it wins:
 
-1. the ``[models]`` table: a name of ours to one or more targets, tried in their order. Where it leads to the demo only,
-   the other rules come first: the sample configuration's stand-ins never hide a real model;
+1. the ``[models]`` table: a name of ours to one or more targets, tried in their order or by their shares. Where it
+   leads to the demo only, the other rules come first: the sample configuration's stand-ins never hide a real model;
 2. ``upstream/model``: one upstream by its name, with whatever model name follows;
 3. the models that an upstream was configured with, or has told when it was asked (:meth:`Table.models`);
 4. the demo's own names;
@@ -14,13 +14,15 @@ A name of the demo (``demo``, ``demo/…``) is never sent to a real upstream by 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from headrace.core.clock import SystemClock
 from headrace.core.routing import ModelCard, Target, Upstream
 from headrace.errors import ConfigError, ModelNotFound
 from headrace.upstreams.demo import MODELS as DEMO_MODELS
 from headrace.upstreams.demo import Demo
+from headrace.upstreams.order import Order, Shares
 
 #: Names that an error lists at most, and characters of the name that was asked for.
 LISTED = 20
@@ -50,19 +52,22 @@ class Recognising(Protocol):
 class Table:
     """:class:`~headrace.core.routing.Routes` over upstreams in the order of the configuration.
 
-    ``aliases`` is the ``[models]`` table; a target in it is any name that the other rules find, mostly
-    ``upstream/model``. ``default`` is the configured default model, then ``azure_model`` is asked. Raises ConfigError
-    for two upstreams of one name, and for an alias or a default that leads nowhere.
+    ``aliases`` is the ``[models]`` table: for each name its choices, one after the other, each of targets and their
+    weights. A target in it is any name that the other rules find, mostly ``upstream/model``. ``default`` is the
+    configured default model, then ``azure_model`` is asked. Raises ConfigError for two upstreams of one name, and for
+    an alias or a default that leads nowhere.
     """
 
     def __init__(
         self,
         upstreams: Sequence[Upstream],
         *,
-        aliases: Mapping[str, Sequence[str]] | None = None,
+        order: Order | None = None,
+        aliases: Mapping[str, Sequence[Mapping[str, float]]] | None = None,
         default: str = "",
         azure_model: str = "",
     ) -> None:
+        self._order = order or Order(SystemClock())
         self._upstreams = {upstream.name: upstream for upstream in upstreams}
         if len(self._upstreams) != len(upstreams):
             raise ConfigError("Two upstreams have the same name.")
@@ -70,7 +75,7 @@ class Table:
         self._real = [upstream for upstream in upstreams if upstream is not self._demo]
         #: Real upstreams that may have models that nobody has told of.
         self.open = [upstream for upstream in self._real if _is_open(upstream)]
-        self._aliases = {alias: self._targets_of(alias, names) for alias, names in (aliases or {}).items()}
+        self._aliases = {alias: self._choices_of(alias, choices) for alias, choices in (aliases or {}).items()}
         self._default = default or azure_model
         if self._default and self._find(self._default) is None:
             raise ConfigError(f"No upstream has the default model {self._default!r}.")
@@ -81,11 +86,11 @@ class Table:
         if found is None:
             asked = "".join(char for char in model[:SHOWN] if char.isprintable())
             raise ModelNotFound(f"There is no model {asked!r} here. {self._offer()}", param="model")
-        return found
+        return self._order.of(found)
 
     async def models(self) -> Sequence[ModelCard]:
         """Everything that can be asked for by name: aliases first, then each upstream's, each name once."""
-        cards = {alias: ModelCard(id=alias, owned_by=found[0].upstream.name) for alias, found in self._aliases.items()}
+        cards = {alias: ModelCard(id=alias, owned_by=_owner(choices)) for alias, choices in self._aliases.items()}
         for upstream in [*self._real, *([self._demo] if self._demo else [])]:
             for card in await upstream.models():
                 cards.setdefault(card.id, card)
@@ -114,13 +119,16 @@ class Table:
 
     def targeted(self) -> frozenset[str]:
         """Models as their upstreams name them: those that aliases lead to, and those that are known now."""
-        return frozenset([*self.names(), *(target.model for found in self._aliases.values() for target in found)])
+        return frozenset(
+            [*self.names(), *(target.model for choices in self._aliases.values() for target in _all(choices))]
+        )
 
-    def _find(self, model: str) -> Sequence[Target] | None:
-        """The table's targets; but a name that it gives to the demo alone is a real upstream's where one has it."""
+    def _find(self, model: str) -> Sequence[Shares] | None:
+        """The table's choices; but a name that it gives to the demo alone is a real upstream's where one has it."""
         found = self._aliases.get(model)
-        if found is None or all(target.upstream is self._demo for target in found):
-            return self._direct(model) or found
+        if found is None or all(target.upstream is self._demo for target in _all(found)):
+            direct = self._direct(model)
+            return [[(target, 1.0)] for target in direct] if direct else found
         return found
 
     def _direct(self, model: str) -> Sequence[Target] | None:
@@ -143,16 +151,20 @@ class Table:
                 return [Target(upstream, model)]
         return [Target(upstream, model) for upstream in self.open] if len(self._real) == 1 else None
 
-    def _targets_of(self, alias: str, names: Sequence[str]) -> Sequence[Target]:
-        targets: list[Target] = []
-        for name in names:
-            found = self._direct(name)
-            if found is None:
-                raise ConfigError(f"The model {alias!r} leads to {name!r}, which no upstream has.")
-            targets += found
-        if not targets:
+    def _choices_of(self, alias: str, choices: Sequence[Mapping[str, float]]) -> Sequence[Shares]:
+        found = [
+            [(target, weight) for name, weight in shares.items() for target in self._target_of(alias, name)]
+            for shares in choices
+        ]
+        if not any(found):
             raise ConfigError(f"The model {alias!r} leads nowhere.")
-        return targets
+        return found
+
+    def _target_of(self, alias: str, name: str) -> Sequence[Target]:
+        found = self._direct(name)
+        if found is None:
+            raise ConfigError(f"The model {alias!r} leads to {name!r}, which no upstream has.")
+        return found
 
     def _offer(self) -> str:
         names = self.names()
@@ -160,6 +172,14 @@ class Table:
             return "No model is known yet."
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
         return f"There are: {', '.join(names[:LISTED])}{more}."
+
+
+def _all(choices: Sequence[Shares]) -> Iterator[Target]:
+    return (target for shares in choices for target, _ in shares)
+
+
+def _owner(choices: Sequence[Shares]) -> str:
+    return next(_all(choices)).upstream.name
 
 
 def _known(upstream: Upstream) -> Sequence[str]:
