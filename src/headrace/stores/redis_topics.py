@@ -1,0 +1,216 @@
+"""Topics on Redis, for any number of processes on any number of machines."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import Any
+
+from headrace.core.log import Wake
+from headrace.core.topic_log import Note, Offset, Topic, TopicAppended, TopicBatch, TopicHead
+from headrace.errors import NotFound, OffsetAhead, StoreCorrupt, StoreError, StoreUnavailable, StreamGone
+from headrace.stores import redis_topics_scripts as scripts
+from headrace.stores.redis_connection import RedisConnection, Refused, Reply, Script, bulk
+from headrace.stores.redis_followers import Followers
+from headrace.stores.redis_topics_rows import batch_of, entries, fork_bytes, head_of, note_bytes
+
+#: Bytes of an append up to which it goes on the line of the streams' appends; larger ones would hold those up.
+_SMALL = 64 << 10
+#: Seconds until a call that may not have reached Redis is repeated, once.
+_AGAIN = 0.1
+
+_FAULTS: dict[bytes, type[Exception]] = {
+    b"none": NotFound,
+    b"gone": StreamGone,
+    b"ahead": OffsetAhead,
+    b"hole": StoreCorrupt,
+}
+
+
+class RedisTopics:
+    """The topic port on a connection that it does not close.
+
+    A write whose reply was lost is repeated with the same token, by which the script knows what it has made already.
+    """
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
+        self._followers = Followers(connection)
+        self._process = secrets.token_bytes(8)
+        self._writes = count(1)
+        self._closed = False
+
+    async def create(
+        self, topic: Topic, records: Sequence[bytes] = (), *, closed: bool = False
+    ) -> tuple[TopicHead, bool]:
+        """Start a topic, or leave what stands at its path."""
+        inherited = topic.fork.inherited if topic.fork else 0
+        due = topic.expires if topic.ttl is None else topic.created + topic.ttl
+        verdict, *head = await self._write(
+            scripts.CREATE,
+            topic.owner,
+            topic.path,
+            topic.content_type,
+            repr(topic.created),
+            _or_nothing(topic.ttl),
+            _or_nothing(topic.expires),
+            _or_nothing(due),
+            fork_bytes(topic.fork),
+            topic.fork.source if topic.fork else b"",
+            inherited,
+            inherited + len(records),
+            sum(map(len, records)),
+            _flag(closed),
+            note_bytes(Note()),
+            self._token(),
+            *entries(inherited, records),
+        )
+        return head_of(head), verdict == b"yes"
+
+    async def append(
+        self,
+        id: int,
+        expected_tail: int,
+        records: Sequence[bytes],
+        *,
+        note: Note,
+        now: float,
+        closed: bool = False,
+    ) -> TopicAppended:
+        """Add records where the tail is as expected."""
+        verdict, *head = await self._write(
+            scripts.APPEND,
+            id,
+            expected_tail,
+            expected_tail + len(records),
+            sum(map(len, records)),
+            _flag(closed),
+            note_bytes(note),
+            repr(now),
+            self._token(),
+            *entries(expected_tail, records),
+        )
+        return TopicAppended(verdict == b"yes", head_of(head))
+
+    async def read(self, id: int, after: Offset, *, max_bytes: int = 65536, wake: Wake | None = None) -> TopicBatch:
+        """Records after a place, or a promise to call ``wake``."""
+        self._usable()
+        if wake is None:
+            return await self._look(id, after, max_bytes)
+        # Followed before the look: what comes between the two rings it.
+        followed = await self._followers.follow(id, wake)
+        waits = False
+        try:
+            batch = await followed.look((after, max_bytes), partial(self._look, id, after, max_bytes))
+            waits = batch.reached and not batch.closed
+            return batch
+        finally:
+            if not waits:
+                self.forget(id, wake)
+
+    def forget(self, id: int, wake: Wake) -> None:
+        """Drop a wake that has not been called."""
+        self._followers.forget(id, wake)
+
+    async def head(self, owner: str, path: str) -> TopicHead | None:
+        """What stands at a path."""
+        head = _rows(await self._run(scripts.HEAD, owner, path))
+        return head_of(head) if head else None
+
+    async def list(self, owner: str, *, after: str = "", limit: int = 100) -> Sequence[TopicHead]:
+        """An owner's topics by path."""
+        return [head_of(head) for head in _rows(await self._run(scripts.LIST, owner, after, limit))]
+
+    async def count(self, owner: str) -> int:
+        """How many topics an owner has."""
+        return _number(await self._run(scripts.COUNT, owner))
+
+    async def touch(self, id: int, now: float) -> None:
+        """Put off the end of a topic."""
+        await self._run(scripts.TOUCH, id, repr(now))
+
+    async def drop(self, id: int) -> bool:
+        """Remove a topic, or mark it as gone."""
+        dropped = _number(await self._run(scripts.DROP, id))
+        self._followers.ring(id)
+        return dropped > 0
+
+    async def expire(self, now: float) -> int:
+        """Drop what is due."""
+        dropped, due = 0, scripts.MOST_DUE
+        while due == scripts.MOST_DUE:
+            due, there = _rows(await self._run(scripts.EXPIRE, repr(now)))
+            dropped += there
+        return dropped
+
+    async def close(self) -> None:
+        """Wake those who wait: their next read says why. The connection is its opener's to close."""
+        self._closed = True
+        await self._followers.close()
+
+    # --- inside
+
+    def _usable(self) -> None:
+        if self._closed:
+            raise StoreError("The store is closed.")
+
+    def _token(self) -> bytes:
+        return b"%b%x" % (self._process, next(self._writes))
+
+    async def _run(self, script: Script, *args: bytes | str | int) -> Reply:
+        return await self._twice(lambda: self._connection.run(script, self._connection.prefix, *args))
+
+    async def _write(self, script: Script, *args: bytes | str | int) -> Sequence[Any]:
+        """Run a script that may write records; what it tells of the topic, after a verdict."""
+        call = partial(self._connection.run, script, self._connection.prefix, *args)
+        if sum(len(part) for part in args if isinstance(part, bytes)) <= _SMALL:
+            packed = [bulk(part) for part in (self._connection.prefix, *args)]
+            call = partial(self._connection.append, script, packed)
+        return await self._judged(call)
+
+    async def _look(self, id: int, after: Offset, max_bytes: int) -> TopicBatch:
+        args = (self._connection.prefix, id, after.number, after.epoch, max_bytes)
+        _, *found = await self._judged(partial(self._connection.run, scripts.READ, *args))
+        return batch_of(after, found, max_bytes)
+
+    async def _judged(self, call: Callable[[], Awaitable[Reply]]) -> Sequence[Any]:
+        """What a script tells, where its verdict is no fault; after a flush the epoch is set first."""
+        verdict, *rest = _rows(await self._twice(call))
+        if verdict == b"flushed":
+            await self._connection.learn_epoch()
+            verdict, *rest = _rows(await self._twice(call))
+        if verdict in _FAULTS:
+            raise _FAULTS[verdict]
+        return [verdict, *rest]
+
+    async def _twice(self, call: Callable[[], Awaitable[Reply]]) -> Reply:
+        self._usable()
+        try:
+            return await call()
+        except Refused:
+            raise
+        except StoreUnavailable:
+            await asyncio.sleep(_AGAIN)
+            self._usable()
+            return await call()
+
+
+def _rows(reply: Reply) -> Sequence[Any]:
+    if not isinstance(reply, list):
+        raise StoreCorrupt
+    return reply
+
+
+def _number(reply: Reply) -> int:
+    if not isinstance(reply, int):
+        raise StoreCorrupt
+    return reply
+
+
+def _or_nothing(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def _flag(value: bool) -> bytes:
+    return b"1" if value else b""
