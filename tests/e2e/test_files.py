@@ -109,6 +109,7 @@ def report(text: str) -> None:
     sys.stdout.write(f"\n{text}\n")
 
 
+@pytest.mark.alone
 def test_two_gigabytes_cost_no_memory_and_begin_at_once(server):
     """One reader: the server's peak, the first byte, the speed."""
     with (server.folder / "root" / "big.mp4").open("wb") as big:

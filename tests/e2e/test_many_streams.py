@@ -68,6 +68,7 @@ def paced(many_files):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_a_thousand_streams_run_to_their_end(paced, tmp_path):
     """1,000 × 20 tokens/s for five seconds on SQLite: every chunk once, in order, with its id, and a clean end."""

@@ -58,6 +58,7 @@ def target_toml(url: str, *more: str) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.alone
 def test_a_body_of_two_gigabytes_passes_in_constant_memory(tmp_path, kind):
     """In each direction, a quarter of it on the other server; the speed is reported, not judged."""
     size = 2 * GIB if kind == "granian" else GIB // 2

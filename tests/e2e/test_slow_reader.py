@@ -164,6 +164,7 @@ async def best_p99(folder: Path, *, stalled: bool, enough: float) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 async def test_one_stalled_reader_of_twenty_delays_nobody_and_costs_nothing(tmp_path):
     """On SQLite; p99 with and without the stalled one, then 100 MB while it stands still."""

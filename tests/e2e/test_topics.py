@@ -131,6 +131,7 @@ def _values(body: bytes) -> list[object]:
     return [value for block in blocks for value in json.loads(block.split(b"data:")[-1])]
 
 
+@pytest.mark.alone
 async def test_another_workers_append_is_heard_within_25_ms(tmp_path: Path):
     """Of readers on both workers, at the median."""
     with HeadraceServer(tmp_path, workers=2) as server:
