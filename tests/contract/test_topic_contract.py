@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from tests.contract.redis_server import RedisServer, redis_server
 
 from headrace.core.topic_log import START, TopicLog
 from headrace.errors import OffsetAhead
 from headrace.stores.memory_topics import MemoryTopics
+from headrace.stores.redis_connection import RedisConnection
+from headrace.stores.redis_topics import RedisTopics
 from headrace.stores.sqlite_topics import SqliteTopics
 from headrace.testing.clock import FakeClock
 from headrace.testing.topic_rules import TopicRule, all_of, made, topic_rule_name, topic_rules
@@ -40,6 +43,38 @@ class SqliteStage:
             await log.close()
 
 
+class RedisStage:
+    """One Redis, opened as several machines do."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.server = server
+        self.logs: list[RedisTopics] = []
+        self.connections: list[RedisConnection] = []
+
+    async def open(self) -> RedisTopics:
+        self.connections.append(await RedisConnection.open(self.server.url))
+        self.logs.append(RedisTopics(self.connections[-1]))
+        return self.logs[-1]
+
+    async def close(self) -> None:
+        for each in (*self.logs, *self.connections):
+            await each.close()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory):
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+async def redis_stage(redis):
+    redis.ask("FLUSHALL")
+    stage = RedisStage(redis)
+    yield stage
+    await stage.close()
+
+
 @pytest.fixture(params=["process", "power"])
 async def stage(request, tmp_path):
     stage = SqliteStage(tmp_path / "data", request.param)
@@ -57,6 +92,13 @@ async def test_memory(rule: TopicRule):
 async def test_sqlite(rule: TopicRule, stage: SqliteStage):
     """A data folder keeps all rules, with several workers too."""
     await rule(stage)
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("rule", topic_rules(), ids=topic_rule_name)
+async def test_redis(rule: TopicRule, redis_stage: RedisStage):
+    """A Redis keeps all rules, with several processes too."""
+    await rule(redis_stage)
 
 
 async def test_what_was_written_is_there_when_the_folder_is_opened_again(stage):

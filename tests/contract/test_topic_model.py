@@ -1,14 +1,18 @@
-"""The file of topics does what memory does, whatever is done in whatever order."""
+"""Every store of topics does what memory does, whatever is done in whatever order."""
 
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from tests.contract.redis_server import redis_server
 
 from headrace.core.topic_log import START, Fork, Note, Topic, TopicHead, TopicLog
 from headrace.errors import RequestError
+from headrace.stores import redis_topics_rows
 from headrace.stores.memory_topics import MemoryTopics
+from headrace.stores.redis_connection import RedisConnection
+from headrace.stores.redis_topics import RedisTopics
 from headrace.stores.sqlite_topics import SqliteTopics
 from headrace.testing.clock import FakeClock
 
@@ -104,26 +108,64 @@ class Player:
         return whole
 
 
-@pytest.mark.slow
-@settings(
+at_random = settings(
     max_examples=60,
     deadline=None,
     phases=[Phase.generate],  # to make a failure small takes minutes, with a file for each try
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+
+
+async def does_what_memory_does(player: Player, steps: list[tuple]) -> list[object]:
+    """Every answer, and everything that is there afterwards, which is returned."""
+    memory = Player(MemoryTopics(FakeClock()))
+    for step in FIRST + steps:
+        assert await player.play(step) == await memory.play(step), step
+    expected = await memory.everything()
+    assert await player.everything() == expected
+    return expected
+
+
+@pytest.mark.slow
+@at_random
 @given(STEPS)
 async def test_the_file_does_what_memory_does(tmp_path_factory, steps):
-    """Every answer, and everything that is there afterwards; also after the file was opened again."""
+    """Also after the file was opened again."""
     folder = tmp_path_factory.mktemp("topics")
-    memory = Player(MemoryTopics(FakeClock()))
     file = Player(await SqliteTopics.open(folder))
     try:
-        for step in FIRST + steps:
-            assert await file.play(step) == await memory.play(step), step
-        expected = await memory.everything()
-        assert await file.everything() == expected
+        expected = await does_what_memory_does(file, steps)
         await file.log.close()
         file.log = await SqliteTopics.open(folder)
         assert await file.everything() == expected
     finally:
         await file.log.close()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory):
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.mark.slow
+@pytest.mark.redis
+@at_random
+@given(STEPS)
+async def test_redis_does_what_memory_does(redis, monkeypatch, steps):
+    """Also for another process, with a few records to an entry; and what was removed leaves nothing behind."""
+    monkeypatch.setattr(redis_topics_rows, "_ENTRY", 20)
+    redis.ask("FLUSHALL")
+    connections = [await RedisConnection.open(redis.url) for _ in range(2)]
+    here, there = (RedisTopics(connection) for connection in connections)
+    try:
+        player = Player(here)
+        expected = await does_what_memory_does(player, steps)
+        player.log = there
+        assert await player.everything() == expected
+        for head in player.heads.values():
+            await there.drop(head.id)
+        assert {*redis.ask("KEYS", "*")} == {b"headrace:epoch", b"headrace:topics"}
+    finally:
+        for each in (here, there, *connections):
+            await each.close()

@@ -255,7 +255,7 @@ TOUCH = Script(
     + """
 local touched, ttl, gone = of(ARGV[1], 'touched', 'ttl', 'gone')
 if touched and tonumber(touched) < tonumber(ARGV[2]) then
-  redis.call('ZREM', P .. 'topics-due', ARGV[1])
+  if ttl ~= '' then redis.call('ZREM', P .. 'topics-due', ARGV[1]) end
   redis.call('HSET', topic(ARGV[1]), 'touched', ARGV[2])
   if gone ~= '1' then put_off(ARGV[1], ARGV[2], ttl) end
 end
