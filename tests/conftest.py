@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.services.postgresql import postgresql, postgresql_url  # noqa: F401 - fixtures for whoever asks
 
 #: ``scripts/test-fast`` looks at fewer examples of each property; ``scripts/test`` at the same ones each time, so that
 #: no change is blamed for what chance has found; pytest by itself at any.

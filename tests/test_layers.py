@@ -40,7 +40,7 @@ FORBIDDEN = {
     "core": _SERVERS | {"json", "socket", "ssl"},
 }
 #: Optional dependencies, each imported by one file.
-OPTIONAL = frozenset({"opentelemetry", "redis", "uvicorn"})
+OPTIONAL = frozenset({"opentelemetry", "psycopg", "redis", "uvicorn"})
 #: Where ``except Exception`` may stand, once each: the generation's task body and the ASGI edge.
 BROAD = (frozenset({"core"}), frozenset({"app", "faces"}))
 

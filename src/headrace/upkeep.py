@@ -55,7 +55,7 @@ class Upkeep:
         await self._registry.reap()
 
     async def _record(self) -> None:
-        while await self._recorder.fill() == BATCH:
+        while await self._recorder.fill() > BATCH // 2:
             pass
 
     async def _expire(self) -> None:

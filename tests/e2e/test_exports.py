@@ -11,8 +11,8 @@ import pytest
 from tests.e2e.server import KINDS, HeadraceServer
 from tests.e2e.wire import CLEAN, Http1
 
-from headrace.records.database import FILE
 from headrace.records.export import COLUMNS
+from headrace.records.sqlite import FILE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -33,6 +33,8 @@ def row(number=0, **more):
         "cached_tokens": 3,
         "reasoning_tokens": 4,
         "usage_exact": True,
+        "cost": 0.000225,
+        "key": "key_1",
         "records": 5,
         "bytes": 99,
         "conversation": "c1",
@@ -75,9 +77,11 @@ async def test_a_generation_as_a_line():
         "cached_tokens": 3,
         "reasoning_tokens": 4,
         "exact": True,
+        "cost": 0.000225,
         "records": 5,
         "bytes": 99,
         "conversation": "c1",
+        "key": "key_1",
     }
 
 

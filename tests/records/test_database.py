@@ -10,8 +10,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from headrace.errors import StoreUnavailable
-from headrace.records.database import FILE, Database
+from headrace.records.database import Database
 from headrace.records.migrations import configuration
+from headrace.records.sqlite import FILE
 from headrace.records.tables import REVISION, metadata
 
 

@@ -9,8 +9,9 @@ from sqlalchemy.exc import OperationalError
 
 from headrace.errors import StoreUnavailable
 from headrace.model.outcome import State
-from headrace.records.database import FILE, Database
+from headrace.records.database import Database
 from headrace.records.export import COLUMNS, PAGE, Wanted, exported
+from headrace.records.sqlite import FILE
 from headrace.records.tables import generations
 
 ALL = Wanted("alice", 0.0, 1e12)

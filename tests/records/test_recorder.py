@@ -10,8 +10,9 @@ import pytest
 from headrace.core.log import Head
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.model.request import Meta
-from headrace.records.database import FILE, Database
+from headrace.records.database import Database
 from headrace.records.recorder import BATCH, WAITING, Recorder
+from headrace.records.sqlite import FILE
 from headrace.testing.clock import FakeClock
 
 
@@ -86,7 +87,7 @@ async def test_recording_twice_leaves_the_first_row(database):
     recorder = Recorder(Closed(closed("s1", tail=5)), database, FakeClock())
     await recorder.fill()
     again = Closed(closed("s1", tail=6), closed("s2"))
-    assert await Recorder(again, database, FakeClock()).fill() == 2
+    assert await Recorder(again, database, FakeClock()).fill() == 1
     assert again.recorded == ["s1", "s2"]
     assert (await recorder.generation("alice", "s1")).records == 5
     assert len(await recorder.generations("alice")) == 2

@@ -1,7 +1,7 @@
 """The SQL database, and the threads that talk to it.
 
 One thread writes, and that is enough: rows come once for each answer, not for each chunk. It keeps every wait (a lock
-that another worker holds, a slow disk) off the event loop. Long reading has threads of its own.
+that another worker holds, a slow disk, a server that is away) off the event loop. Long reading has threads of its own.
 """
 
 import asyncio
@@ -11,117 +11,119 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Self, TypeVar
 
-from sqlalchemy import Connection, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from headrace.errors import StoreUnavailable
+from headrace.config import Settings
+from headrace.errors import ConfigError, StoreUnavailable
+from headrace.records import sqlite
+from headrace.records.engines import READERS, Engines
 from headrace.records.tables import REVISION
 
 T = TypeVar("T")
 
-#: The database's file in the data folder.
-FILE = "records.db"
-
-#: Seconds for which a lock of another worker is waited for.
+#: Seconds for which a lock of another worker, a connection or a server's answer is waited for.
 PATIENCE = 5.0
-
-#: Threads for long reading, each with a connection.
-READERS = 2
 
 
 class Database:
-    """One database. ``folder`` holds its file; where it is None, the database ends with the process.
+    """One database: at ``url``, which is PostgreSQL's, else in a file of ``folder``, else it ends with the process.
 
     Nothing is opened before the first use, which also brings the tables to their newest revision. A database that is
-    out of reach is tried again at the next use.
+    out of reach is tried again at the next use. Raises ConfigError where a URL cannot be used.
     """
 
-    def __init__(self, folder: Path | None, *, patience: float = PATIENCE) -> None:
-        self._folder = folder
-        url = "sqlite://" if folder is None else f"sqlite:///{folder / FILE}"
-        # A statement's parameters hold prompts: no exception may show them.
-        self._engine = create_engine(url, hide_parameters=True, connect_args={"timeout": patience})
-        event.listen(self._engine, "connect", _connected)
-        event.listen(self._engine, "begin", _begun)
+    def __init__(self, folder: Path | None, *, url: str = "", patience: float = PATIENCE) -> None:
+        self._engines = _at(url, patience) if url else sqlite.engines(folder, patience)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records")
-        self._reading = create_engine(
-            url,
-            hide_parameters=True,
-            connect_args={"timeout": patience},
-            isolation_level="AUTOCOMMIT",
-            **({} if folder is None else {"pool_size": READERS, "max_overflow": 0}),
-        )
-        event.listen(self._reading, "connect", _connected_to_read)
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="records-read")
         self._ready = False
         self._closed = False
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The database that the settings name. Raises ConfigError."""
+        return cls(settings.store.folder, url=settings.records.url.get_secret_value())
+
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Do some work in one transaction, all or nothing. Raises StoreUnavailable where the database does not."""
+        """Do some work in one transaction, all or nothing. Raises StoreUnavailable where the database does not.
+
+        Where a server went away in the middle, nobody knows whether it did: let work bear to be done twice.
+        """
+        if self._closed:
+            raise StoreUnavailable("The records database is closed.")
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Read something, beside all else that goes on. Raises StoreUnavailable.
 
-        Each statement is a transaction of its own. A writer waits for the longest of them, so let them be short, and
-        fetch all that they find.
+        In SQLite each statement is a transaction of its own. A writer waits for the longest of them, so let them be
+        short, and fetch all that they find.
         """
-        if self._closed:
-            raise StoreUnavailable("The records database is closed.")
-        if self._folder is None:  # one thread alone sees what is in memory
+        reading = self._engines.reading
+        if reading is None:
             return await self.run(work)
         if not self._ready:
             await self.run(_nothing)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._look, work)
+        elif self._closed:
+            raise StoreUnavailable("The records database is closed.")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._look, reading, work)
 
     async def close(self) -> None:
-        """Finish what is under way and let go of the file. Idempotent."""
+        """Finish what is under way and let go of the database. Idempotent."""
         if self._closed:
             return
         self._closed = True
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._engine.dispose)
-        self._thread.shutdown(wait=False)
         await loop.run_in_executor(None, self._readers.shutdown)
-        self._reading.dispose()
+        if self._engines.reading is not None:
+            await loop.run_in_executor(self._thread, self._engines.reading.dispose)
+        await loop.run_in_executor(self._thread, self._engines.writing.dispose)
+        self._thread.shutdown(wait=False)
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
-        with _errors():
+        with self._errors():
             self._prepare()
-            with self._engine.begin() as connection:
+            with self._engines.writing.begin() as connection:
                 return work(connection)
 
-    def _look(self, work: Callable[[Connection], T]) -> T:
-        with _errors(), self._reading.connect() as connection:
+    def _look(self, reading: Engine, work: Callable[[Connection], T]) -> T:
+        with self._errors(), reading.connect() as connection:
             return work(connection)
 
     def _prepare(self) -> None:
         if self._ready:
             return
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        with (
-            self._engine.begin() as connection
-        ):  # which holds the write lock: a second worker waits, then finds it done
+        with self._engines.writing.begin() as connection, self._engines.alone(connection):
             found = _revision(connection)
             if found > REVISION:
-                raise StoreUnavailable(f"{FILE} was written by a newer version of this server.")
+                raise StoreUnavailable("The records database was written by a newer version of this server.")
             if found < REVISION:
                 # Alembic is as large as all the rest, and needed once in a database's life.
                 logging.getLogger("alembic").setLevel(logging.WARNING)
                 importlib.import_module("headrace.records.migrations").upgrade(connection)
         self._ready = True
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn the database's errors into ours; what it was when it comes back is not known."""
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            self._ready = False
+            raise StoreUnavailable("The records database cannot be used now.") from error
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn the database's errors into ours."""
+
+def _at(url: str, patience: float) -> Engines:
+    """Engines on a server, whose driver is an extra. Raises ConfigError."""
     try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        raise StoreUnavailable("The records database cannot be used now.") from error
+        postgresql = importlib.import_module("headrace.records.postgresql")
+    except ModuleNotFoundError:
+        raise ConfigError("records.url needs: pip install 'headrace[postgresql]'") from None
+    engines: Engines = postgresql.engines(url, patience)
+    return engines
 
 
 def _nothing(_: Connection) -> None:
@@ -133,23 +135,3 @@ def _revision(connection: Connection) -> str:
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
-
-
-def _connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own
-    """Have SQLite leave transactions to us, and delete for good.
-
-    It keeps its rollback journal: Python's SQLite may be one whose WAL can lose commits (before 3.51.3), and rows come
-    too seldom for WAL to matter.
-    """
-    connection.isolation_level = None
-    connection.execute("PRAGMA secure_delete = ON")
-
-
-def _connected_to_read(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own
-    """Have SQLite refuse to write."""
-    connection.execute("PRAGMA query_only = ON")
-
-
-def _begun(connection: Connection) -> None:
-    """Take the write lock first, so that no transaction has to give up half-way."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -9,16 +9,23 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Double, Numeric, cast, func, select, tuple_
 
 from headrace.model.outcome import State
 from headrace.records.database import Database
+from headrace.records.rows import storable
 from headrace.records.tables import generations
 
 #: Rows that a page looks at. Reading and encoding them takes a few milliseconds.
 PAGE = 500
 
 _of = generations.c
+
+
+def _seconds(start: ColumnElement[float], end: ColumnElement[float]) -> ColumnElement[float]:
+    """The time between two, to the microsecond; PostgreSQL rounds decimals only."""
+    return cast(func.round(cast(end - start, Numeric), 6), Double)
+
 
 #: What is exported, in its order; ``ttft`` and ``duration`` are seconds, the other times Unix seconds.
 _EXPORTED: tuple[ColumnElement[Any], ...] = (
@@ -30,8 +37,8 @@ _EXPORTED: tuple[ColumnElement[Any], ...] = (
     _of.created,
     _of.first_at,
     _of.ended_at,
-    func.round(_of.first_at - _of.created, 6).label("ttft"),
-    func.round(_of.ended_at - _of.created, 6).label("duration"),
+    _seconds(_of.created, _of.first_at).label("ttft"),
+    _seconds(_of.created, _of.ended_at).label("duration"),
     _of.state,
     _of.reason,
     _of.input_tokens,
@@ -39,9 +46,11 @@ _EXPORTED: tuple[ColumnElement[Any], ...] = (
     _of.cached_tokens,
     _of.reasoning_tokens,
     _of.usage_exact.label("exact"),
+    _of.cost,
     _of.records,
     _of.bytes,
     _of.conversation,
+    _of.key,
 )
 COLUMNS: tuple[str, ...] = tuple(str(column.key) for column in _EXPORTED)
 
@@ -101,9 +110,9 @@ def _between(wanted: Wanted, after: Place, end: Place | None = None) -> list[Col
 def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:
     filters: list[ColumnElement[bool]] = []
     if wanted.model:
-        filters.append(_of.model == wanted.model)
+        filters.append(_of.model == storable(wanted.model, _of.model))
     if wanted.state is not None:
         filters.append(_of.state == wanted.state.value)
     if wanted.conversation:
-        filters.append(_of.conversation == wanted.conversation)
+        filters.append(_of.conversation == storable(wanted.conversation, _of.conversation))
     return filters

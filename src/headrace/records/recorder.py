@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, and_, delete, or_, select
-from sqlalchemy.dialects.sqlite import insert
 
+from headrace.config import Price
+from headrace.config.prices import cost_of
 from headrace.core.clock import Clock
 from headrace.core.log import Head, Retention
 from headrace.errors import StoreError
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.records.database import Database
+from headrace.records.rows import LARGEST, insert_new, storable
 from headrace.records.tables import generations, requests
 
 logger = logging.getLogger(__name__)
@@ -21,18 +23,18 @@ logger = logging.getLogger(__name__)
 #: Streams that are recorded in one transaction.
 BATCH = 100
 
-#: The longest text in a column, in characters; the largest number.
-LONGEST = 512
-LARGEST = (1 << 63) - 1
-
 #: Requests that wait in memory while the database does not take them; those beyond are not kept.
 WAITING = 1_000
+
+#: Requests that expire in one transaction, so that none takes long.
+EXPIRING = 1_000
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of an answer. Times are Unix seconds; ``first_at`` is 0 where no record came.
 
-    ``key`` is the id of the API key with which it was asked for; ``cost`` is there where the model has a price.
+    ``key`` is the id of the API key with which it was asked for; ``cost``, in US dollars, is there where the model has
+    a price and the usage is known.
     """
 
     id: str
@@ -67,34 +69,40 @@ class Recorder:
 
     Nothing in here makes a stream wait or fail: while the database is slow or gone, closed streams stay in the log
     (which lets none go that is not recorded) and requests wait in memory.
+    ``prices`` are those of models, by name.
     """
 
-    def __init__(self, log: Retention, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, log: Retention, database: Database, clock: Clock, prices: Mapping[str, Price] | None = None
+    ) -> None:
         self._log = log
         self._database = database
         self._clock = clock
+        self._prices = prices or {}
         self._waiting: dict[str, Kept] = {}
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
 
     async def fill(self) -> int:
-        """Record closed streams, and write what waits; returns how many. Call it again at once where it is BATCH.
+        """Record closed streams, and write what waits. Returns how many streams nobody had recorded before.
 
+        Where that is more than half of BATCH, call it again at once. Where it is less there is no more, or somebody
+        else is at it: recorders that share a log see the same streams, and one is enough.
         Never raises: what cannot be recorded now is recorded in a later call.
         """
         try:
             await self._write_waiting()
             heads = await self._log.unrecorded(BATCH)
-            rows = [_row(head, head.outcome) for head in heads if head.outcome is not None]
+            rows = [self._row(head, head.outcome) for head in heads if head.outcome is not None]
+            new = 0
             if rows:
-                statement = insert(generations).on_conflict_do_nothing()
-                await self._database.run(lambda connection: connection.execute(statement, rows))
+                new = await self._database.run(lambda connection: insert_new(connection, generations, rows))
                 await self._log.mark_recorded([row["id"] for row in rows])
         except StoreError as error:
             self._failed(error)
             return 0
         self._failing = False
-        return len(rows)
+        return new
 
     def keep(self, id: str, owner: str, body: dict[str, Any]) -> bool:
         """Write a request's body, from now on and until it succeeds. False where too many wait already.
@@ -154,14 +162,20 @@ class Recorder:
 
     async def expire_requests(self, before: float) -> int:
         """Remove the requests that were kept before this time; returns how many. Raises StoreError."""
-        statement = delete(requests).where(requests.c.created < before)
-        return await self._database.run(lambda connection: connection.execute(statement).rowcount)
+        old = select(requests.c.id).where(requests.c.created < before).limit(EXPIRING)
+        statement = delete(requests).where(requests.c.id.in_(old.scalar_subquery()))
+        removed, found = 0, EXPIRING
+        while found == EXPIRING:
+            found = await self._database.run(lambda connection: connection.execute(statement).rowcount)
+            removed += found
+        return removed
 
     async def close(self) -> None:
         """Write what can be written and let go of the database."""
         if self._writing is not None:
             await self._writing
-        await self.fill()
+        while await self.fill() > BATCH // 2:
+            pass
         await self._database.close()
 
     async def _write(self) -> None:
@@ -179,47 +193,42 @@ class Recorder:
         if not waiting:
             return
         rows = [{"id": id, **kept._asdict()} for id, kept in waiting.items()]
-        statement = insert(requests).on_conflict_do_nothing()
-        await self._database.run(lambda connection: connection.execute(statement, rows))
+        await self._database.run(lambda connection: insert_new(connection, requests, rows))
         for id in waiting:
             self._waiting.pop(id, None)
 
     def _failed(self, error: StoreError) -> None:
         """Say so once, until it works again."""
         if not self._failing:
-            logger.error("records: %s Trying again.", error.message)
+            cause = getattr(error.__cause__, "orig", None) or error.__cause__ or error
+            logger.error("records: %s Trying again. (%s)", error.message, type(cause).__name__)
         self._failing = True
 
-
-def _row(head: Head, outcome: Outcome) -> dict[str, Any]:
-    usage = outcome.usage
-    return {
-        "id": head.id,
-        "owner": head.meta.owner,
-        "dialect": _text(head.meta.dialect),
-        "model": _text(head.meta.model),
-        "upstream": _text(outcome.upstream),
-        "upstream_model": _text(outcome.upstream_model),
-        "created": head.meta.created,
-        "first_at": outcome.first_at or None,
-        "ended_at": outcome.ended_at,
-        "state": outcome.state.value,
-        "reason": _text(outcome.reason),
-        "input_tokens": usage and min(usage.input, LARGEST),
-        "output_tokens": usage and min(usage.output, LARGEST),
-        "cached_tokens": usage and min(usage.cached, LARGEST),
-        "reasoning_tokens": usage and min(usage.reasoning, LARGEST),
-        "usage_exact": usage and usage.exact,
-        "records": head.tail,
-        "bytes": head.size,
-        "conversation": _text(head.meta.conversation),
-        "key": head.meta.key,
-    }
-
-
-def _text(text: str) -> str:
-    """A client's or an upstream's text, so that every database takes it: no lone surrogates, no NUL, not too long."""
-    return text[:LONGEST].encode("utf-8", "replace").decode().replace("\0", "")
+    def _row(self, head: Head, outcome: Outcome) -> dict[str, Any]:
+        usage, columns = outcome.usage, generations.c
+        return {
+            "id": head.id,
+            "owner": head.meta.owner,
+            "dialect": storable(head.meta.dialect, columns.dialect),
+            "model": storable(head.meta.model, columns.model),
+            "upstream": storable(outcome.upstream, columns.upstream),
+            "upstream_model": storable(outcome.upstream_model, columns.upstream_model),
+            "created": head.meta.created,
+            "first_at": outcome.first_at or None,
+            "ended_at": outcome.ended_at,
+            "state": outcome.state.value,
+            "reason": storable(outcome.reason, columns.reason),
+            "input_tokens": usage and min(usage.input, LARGEST),
+            "output_tokens": usage and min(usage.output, LARGEST),
+            "cached_tokens": usage and min(usage.cached, LARGEST),
+            "reasoning_tokens": usage and min(usage.reasoning, LARGEST),
+            "usage_exact": usage and usage.exact,
+            "records": head.tail,
+            "bytes": head.size,
+            "conversation": storable(head.meta.conversation, columns.conversation),
+            "key": head.meta.key,
+            "cost": cost_of(self._prices, outcome, head.meta.model),
+        }
 
 
 def _generations(connection: Connection, query: Any) -> list[Generation]:  # noqa: ANN401 - a Select of many columns
