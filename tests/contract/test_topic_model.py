@@ -97,7 +97,7 @@ class Player:
         whole, offset = [], START
         try:
             while not (batch := await self.log.read(head.id, offset, max_bytes=1)).reached or batch.records:
-                whole.append(list(batch.records))
+                whole.extend(batch.records)  # how many come at once is a store's own
                 assert offset < batch.offset <= head.offset
                 offset = batch.offset
                 rest = await self.log.read(head.id, offset)
