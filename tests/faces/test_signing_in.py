@@ -17,7 +17,7 @@ async def cookie_of(at, key=ALICE, **headers):
 
 async def test_without_keys_everybody_is_the_local_owner():
     async with front() as at:
-        state = {"protected": False, "signed_in": True, "owner": "local", "admin": False}
+        state = {"protected": False, "signed_in": True, "owner": "local", "admin": True}
         assert await at.json("GET", "/api/session") == state
         reply = await at.ask("POST", "/api/session", {"key": "whatever"})
         assert reply.status == 204

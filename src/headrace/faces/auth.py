@@ -12,11 +12,12 @@ from fastapi import Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
-from headrace.config import Key
-from headrace.config.key_text import digest_of
 from headrace.errors import Unauthorized
+from headrace.faces import reach
+from headrace.faces.key_ring import GoodKey, KeyRing
 from headrace.faces.sessions import Sessions
 from headrace.faces.tickets import Tickets
+from headrace.model.grants import Grants
 from headrace.model.leave import LeavePolicy
 
 #: The owner of everything where no keys are configured.
@@ -33,68 +34,92 @@ class Caller(NamedTuple):
     """Who asks. ``key`` is the id of the key that was shown, ``on_leave`` that key's own policy.
 
     ``stream`` is the only stream or chat that may be asked for, where a ticket was shown; the path has been checked
-    against it. An ``admin`` sees what is going on for all owners, and never what is said.
+    against it. ``grants`` are the key's.
     """
 
     owner: str
     key: str = ""
     on_leave: LeavePolicy | None = None
     stream: str | None = None
-    admin: bool = False
+    grants: Grants = Grants()
+
+    @property
+    def admin(self) -> bool:
+        """Whether they see what is going on for all owners; never what is said."""
+        return self.grants.admin
+
+
+#: The owner of a server without keys, who may do everything.
+_LOCAL = Caller(LOCAL, grants=Grants(admin=True))
 
 
 class Authenticator:
-    """Tells who asks. Keys are held as digests and found by digest, so that time tells nothing about them."""
+    """Tells who asks. Nothing here waits, but for a key that the database has not been asked for of late."""
 
-    def __init__(self, keys: Mapping[str, Key], tickets: Tickets, sessions: Sessions) -> None:
+    def __init__(self, ring: KeyRing, tickets: Tickets, sessions: Sessions) -> None:
+        self._ring = ring
         self._tickets = tickets
         self._sessions = sessions
-        self._by_digest = {key.digest: Caller(name, _id(key.digest), key.on_leave) for name, key in keys.items()}
-        self._by_owner = {known.owner: known for known in self._by_digest.values()} or {LOCAL: Caller(LOCAL)}
 
-    def authenticate(self, scope: Mapping[str, Any]) -> Caller:
-        """Who asks, from an ASGI HTTP scope. Raises Unauthorized.
+    async def authenticate(self, scope: Mapping[str, Any]) -> Caller:
+        """Who asks, from an ASGI HTTP scope. Raises Unauthorized, and StoreUnavailable where nobody can tell.
 
-        Without configured keys it is the local owner, whatever key is shown. A ticket counts where no key is shown, and
-        a session where there is no ticket either.
+        On a server without keys it is the local owner, whatever key is shown. A ticket counts where no key is shown,
+        and a session where there is no ticket either.
         """
-        shown = set(_shown(scope["headers"])) if self._by_digest else set()
+        protected = await self._ring.is_protected()
+        shown = set(_shown(scope["headers"])) if protected else set()
         if shown:
-            return self._by_key(shown)
+            return await self._by_key(shown)
         ticket = _ticket(scope.get("query_string", b""))
         if ticket is not None:
-            return self._by_ticket(ticket, scope)
-        if self._by_digest:
-            return self._by_session(scope["headers"])
-        return self._by_owner[LOCAL]
+            return await self._by_ticket(ticket, scope)
+        return await self._by_session(scope["headers"]) if protected else _LOCAL
 
-    def of_request(self, request: Request) -> Caller:
-        """Who asks, from a request. Raises Unauthorized."""
-        return self.authenticate(request.scope)
+    async def of_request(self, request: Request) -> Caller:
+        """Who asks on a route, from a request. Raises as ``authenticate``, and Forbidden for a key not good for it."""
+        found = await self.authenticate(request.scope)
+        reach.check(found.grants, request.scope)
+        return found
 
-    def _by_key(self, shown: set[bytes]) -> Caller:
+    async def key_of(self, secret: bytes) -> Caller:
+        """Whose key this is. Raises Unauthorized."""
+        found = await self._ring.by_secret(secret)
+        if found is None:
+            raise Unauthorized("The API key is not valid.")
+        return _caller(found)
+
+    async def of_key(self, owner: str, id: str) -> Caller | None:
+        """Whose key was shown when something was signed for them; None where it is not good any more."""
+        if not id:
+            return _LOCAL if owner == LOCAL and not await self._ring.is_protected() else None
+        found = await self._ring.by_id(owner, id)
+        return _caller(found) if found is not None else None
+
+    async def _by_key(self, shown: set[bytes]) -> Caller:
         if len(shown) > 1:
             raise Unauthorized("The request carries different API keys.")
         (secret,) = shown
-        found = self._by_digest.get(digest_of(secret))
-        if found is None:
-            raise Unauthorized("The API key is not valid.")
-        return found
+        return await self.key_of(secret)
 
-    def _by_ticket(self, text: str, scope: Mapping[str, Any]) -> Caller:
+    async def _by_ticket(self, text: str, scope: Mapping[str, Any]) -> Caller:
         ticket = self._tickets.check(text)
-        known = self._by_owner.get(ticket.owner)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if known is None or known.key != ticket.key or not ticket.allows(scope["method"], path):
+        known = await self.of_key(ticket.owner, ticket.key) if ticket.allows(scope["method"], path) else None
+        if known is None:
             raise Unauthorized("The ticket is not valid.")
         return known._replace(stream=ticket.name)
 
-    def _by_session(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
+    async def _by_session(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         session = self._sessions.of(headers)
-        known = self._by_owner.get(session.owner) if session else None
-        if session is None or known is None or known.key != session.key:
+        known = await self.of_key(session.owner, session.key) if session else None
+        if known is None:
             raise Unauthorized("An API key is needed: Authorization: Bearer KEY.")
         return known
+
+
+def _caller(key: GoodKey) -> Caller:
+    return Caller(key.owner, key.id, key.on_leave, None, key.grants)
 
 
 def _shown(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[bytes]:
@@ -118,11 +143,6 @@ def _ticket(query: bytes) -> str | None:
     return tickets[0] if tickets else None
 
 
-def _id(digest: bytes) -> str:
-    """A key's id: enough of its digest to tell keys apart, too little to be of use."""
-    return digest[:6].hex()
-
-
 # Both only tell the API's description how a key is passed; what counts is what the authenticator reads.
 _bearer = HTTPBearer(auto_error=False, description="An API key, as the OpenAI SDKs send it.")
 _header = APIKeyHeader(name="x-api-key", auto_error=False, description="An API key, as the Anthropic SDKs send it.")
@@ -133,11 +153,11 @@ async def caller(
     _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     __: Annotated[str | None, Security(_header)],
 ) -> Caller:
-    """FastAPI's dependency for who asks. Raises Unauthorized."""
+    """FastAPI's dependency for who asks. Raises Unauthorized and Forbidden."""
     return await caller_of(request)
 
 
 async def caller_of(request: Request) -> Caller:
-    """Who asks, as the authenticator of the app's service has it. Raises Unauthorized."""
-    found: Caller = request.app.state.service.authenticate(request)
+    """Who asks, as the authenticator of the app's service has it. Raises Unauthorized and Forbidden."""
+    found: Caller = await request.app.state.service.authenticate(request)
     return found

@@ -59,12 +59,12 @@ class Service:
     exports: Shares
     tickets: Tickets
     sessions: Sessions
-    #: Whether a key is needed here.
-    protected: bool
+    #: Whether a key is needed here; it may be, from some moment on.
+    protected: Callable[[], Awaitable[bool]]
     #: Whose files are served; None leaves `/v1/files` to the upstreams.
     folder: Folder | None
     manners: Manners
-    authenticate: Callable[[Request], Caller]
+    authenticate: Callable[[Request], Awaitable[Caller]]
     #: The metrics in a format that is accepted, with its media type; and what has to be shown to see them.
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]] | None = None
     metrics_key: str = ""

@@ -40,7 +40,10 @@ async def show(request: Request, reply: Response, at: Asked) -> SessionState:
     except Unauthorized:
         who = None
     return SessionState(
-        protected=at.protected, signed_in=who is not None, owner=who and who.owner, admin=who is not None and who.admin
+        protected=await at.protected(),
+        signed_in=who is not None,
+        owner=who and who.owner,
+        admin=who is not None and who.admin,
     )
 
 
@@ -50,7 +53,7 @@ async def sign_in(request: Request, at: Asked) -> Response:
     key = Place(parse(await body_of(request))).needed("key")
     who = await caller_of(_showing(request, key))
     reply = Response(status_code=204, headers=_NEVER_KEPT)
-    if at.protected:
+    if await at.protected():
         at.sessions.open(reply, who.owner, who.key, secure=is_secure(request.scope))
     return reply
 

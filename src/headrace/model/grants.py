@@ -23,7 +23,7 @@ Route = Literal[
 ROUTES: tuple[Route, ...] = get_args(Route)
 
 
-class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """How much a key may use. None is as much as the server bears."""
 
     requests_per_minute: int | None = None
@@ -35,7 +35,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     budget: float | None = None
 
 
-class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a key may do. ``models`` are names, in which ``*`` stands for any text; None is all, of models as of routes.
 
     A model that is not granted does not exist for the key. An ``admin`` sees what is going on for all owners, and never
