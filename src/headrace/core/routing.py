@@ -1,6 +1,6 @@
 """The upstream port, and which upstreams are tried for a model."""
 
-from collections.abc import AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
@@ -171,11 +171,16 @@ def speaks(upstream: Upstream, dialect: str) -> bool:
         return False
 
 
+def everything(_: str) -> bool:
+    """See every model."""
+    return True
+
+
 class Routes(Protocol):
     """Which upstreams serve a model, in the order in which they are tried."""
 
-    def targets(self, model: str) -> Sequence[Target]:
-        """At least one. Raises ModelNotFound, whose message lists what there is."""
+    def targets(self, model: str, sees: Callable[[str], bool] = everything) -> Sequence[Target]:
+        """At least one. Raises ModelNotFound, whose message lists what there is for whoever ``sees`` these names."""
 
     async def models(self) -> Sequence[ModelCard]:
         """Everything that can be asked for by name."""

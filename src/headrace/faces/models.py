@@ -30,29 +30,33 @@ _LAST_SECOND = 253402300799
 async def index(
     request: Request,
     at: Asked,
-    _: Asker,
+    who: Asker,
     *,
     limit: Annotated[int, Query(ge=1, le=1000, description="With `anthropic-version`: models on a page.")] = 1000,
     after_id: Place = "",
     before_id: Place = "",
 ) -> dict[str, Any]:
-    """List the models, those of all upstreams and the configured names.
+    """List the models that the key may ask for, those of all upstreams and the configured names.
 
     In OpenAI's shape, all of them; with a header `anthropic-version` in Anthropic's, in pages.
     """
-    cards = await at.routes.models()
+    cards = await _seen(at, who)
     if family_of(request.scope) is MESSAGES:
         return _page(cards, limit, after_id, before_id)
     return {"object": "list", "data": [_openai(card) for card in cards]}
 
 
 @router.get("/{id:path}", summary="Show a model")
-async def show(request: Request, id: str, at: Asked, _: Asker) -> dict[str, Any]:
+async def show(request: Request, id: str, at: Asked, who: Asker) -> dict[str, Any]:
     """Show one model, in OpenAI's shape or, with a header `anthropic-version`, in Anthropic's."""
-    for card in await at.routes.models():
+    for card in await _seen(at, who):
         if card.id == id:
             return _anthropic(card) if family_of(request.scope) is MESSAGES else _openai(card)
     raise ModelNotFound(f"There is no model {id!r}." if id.isprintable() and len(id) < 100 else "")
+
+
+async def _seen(at: Service, who: Caller) -> list[ModelCard]:
+    return [card for card in await at.routes.models() if who.grants.sees(card.id)]
 
 
 def _page(cards: Sequence[ModelCard], limit: int, after: str, before: str) -> dict[str, Any]:

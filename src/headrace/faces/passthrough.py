@@ -18,12 +18,13 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from headrace.core.routing import Forwarded, Forwarding, speaks
-from headrace.errors import NotFound, UpstreamError, UpstreamTimeout
+from headrace.errors import Forbidden, NotFound, UpstreamError, UpstreamTimeout
 from headrace.faces import failures
 from headrace.faces.auth import Caller, caller
 from headrace.faces.reply import left
 from headrace.faces.requests import body_of, query_of
 from headrace.faces.service import Service, service
+from headrace.faces.starting import targets_of
 from headrace.model.dialect import MESSAGES
 from headrace.wire.json_object import encode, lenient
 
@@ -94,7 +95,7 @@ async def forward(request: Request, path: str, at: Asked, who: Asker) -> Respons
     """Pass a call on to an upstream and its answer back."""
     if who.key and (path.partition("/")[0] not in KEEP_NOTHING or request.method == "DELETE"):
         raise NotFound("Where there are several owners, only calls pass through that keep nothing at the upstream.")
-    forwarder, body = await _target(request, at)
+    forwarder, body = await _target(request, at, who)
     return await passed(request, at, forwarder, f"/{path}", None if body == b"" else body)
 
 
@@ -111,9 +112,14 @@ async def passed(
     return PassedReply(answer)
 
 
-async def _target(request: Request, at: Service) -> tuple[Forwarding, bytes | AsyncIterator[bytes] | None]:
-    """Who is asked, and with which body: the client's, or one with the upstream's name for the model."""
-    asked = request.headers.get("headrace-upstream")
+async def _target(request: Request, at: Service, who: Caller) -> tuple[Forwarding, bytes | AsyncIterator[bytes] | None]:
+    """Who is asked, and with which body: the client's, or one with the upstream's name for the model.
+
+    A key that is good for some models only has to name one where it can be read, and its body is written anew: what is
+    sent is what was looked at.
+    """
+    limited = who.grants.models is not None
+    asked = None if limited else request.headers.get("headrace-upstream")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     size = request.headers.get("content-length", "")
     if asked is None and kind == "application/json" and size.isdigit() and int(size) <= LOOKED_AT:
@@ -121,11 +127,14 @@ async def _target(request: Request, at: Service) -> tuple[Forwarding, bytes | As
         value = lenient(body)
         model = value.get("model") if isinstance(value, dict) else None
         if isinstance(value, dict) and isinstance(model, str) and model:
-            for target in at.routes.targets(model):
+            for target in targets_of(at, who, model):
                 if isinstance(target.upstream, Forwarding):
-                    same = target.model == model
+                    same = target.model == model and not limited
                     return target.upstream, body if same else encode({**value, "model": target.model})
-        return _first(request, at), body
+        if not limited:
+            return _first(request, at), body
+    if limited:
+        raise Forbidden("This API key is good for some models only, and the call names none of them in JSON.")
     forwarder = _named(at, asked) if asked is not None else _first(request, at)
     return forwarder, request.stream() if request.method == "POST" else None
 

@@ -65,6 +65,6 @@ async def retried(at: Service, who: Caller, names: Sequence[Name]) -> Started | 
     return Started(head, fresh=False) if head else None
 
 
-def targets_of(at: Service, who: Caller, model: str) -> Sequence[Target]:  # noqa: ARG001
-    """The upstreams to try for a model. Raises ModelNotFound."""
-    return at.routes.targets(model)
+def targets_of(at: Service, who: Caller, model: str) -> Sequence[Target]:
+    """The upstreams to try for a model, by the name that is asked for. Raises ModelNotFound where the key sees none."""
+    return at.routes.targets(model, who.grants.sees)

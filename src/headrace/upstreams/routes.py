@@ -14,11 +14,11 @@ A name of the demo (``demo``, ``demo/…``) is never sent to a real upstream by 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from headrace.core.clock import SystemClock
-from headrace.core.routing import ModelCard, Target, Upstream
+from headrace.core.routing import ModelCard, Target, Upstream, everything
 from headrace.errors import ConfigError, ModelNotFound
 from headrace.upstreams.demo import MODELS as DEMO_MODELS
 from headrace.upstreams.demo import Demo
@@ -80,12 +80,15 @@ class Table:
         if self._default and self._find(self._default) is None:
             raise ConfigError(f"No upstream has the default model {self._default!r}.")
 
-    def targets(self, model: str) -> Sequence[Target]:
-        """The upstreams to try, in order. Raises ModelNotFound, which lists what there is."""
-        found = self._find(model)
+    def targets(self, model: str, sees: Callable[[str], bool] = everything) -> Sequence[Target]:
+        """The upstreams to try, in order. Raises ModelNotFound, which lists what there is.
+
+        To whoever does not see a model by the name that is asked for it is not there.
+        """
+        found = self._find(model) if sees(model) else None
         if found is None:
             asked = "".join(char for char in model[:SHOWN] if char.isprintable())
-            raise ModelNotFound(f"There is no model {asked!r} here. {self._offer()}", param="model")
+            raise ModelNotFound(f"There is no model {asked!r} here. {self._offer(sees)}", param="model")
         return self._order.of(found)
 
     async def models(self) -> Sequence[ModelCard]:
@@ -166,8 +169,8 @@ class Table:
             raise ConfigError(f"The model {alias!r} leads to {name!r}, which no upstream has.")
         return found
 
-    def _offer(self) -> str:
-        names = self.names()
+    def _offer(self, sees: Callable[[str], bool] = everything) -> str:
+        names = [name for name in self.names() if sees(name)]
         if not names:
             return "No model is known yet."
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
