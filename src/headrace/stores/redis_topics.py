@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import count
 from typing import Any
@@ -11,12 +11,10 @@ from headrace.core.log import Wake
 from headrace.core.topic_log import Note, Offset, Topic, TopicAppended, TopicBatch, TopicHead
 from headrace.errors import NotFound, OffsetAhead, StoreCorrupt, StoreError, StoreUnavailable, StreamGone
 from headrace.stores import redis_topics_scripts as scripts
-from headrace.stores.redis_connection import RedisConnection, Refused, Reply, Script, bulk
+from headrace.stores.redis_connection import RedisConnection, Refused, Reply, Script
 from headrace.stores.redis_followers import Followers
 from headrace.stores.redis_topics_rows import batch_of, entries, fork_bytes, head_of, note_bytes
 
-#: Bytes of an append up to which it goes on the line of the streams' appends; larger ones would hold those up.
-_SMALL = 64 << 10
 #: Seconds until a call that may not have reached Redis is repeated, once.
 _AGAIN = 0.1
 
@@ -31,6 +29,7 @@ _FAULTS: dict[bytes, type[Exception]] = {
 class RedisTopics:
     """The topic port on a connection that it does not close.
 
+    It leaves the line of the appends to the streams, which a large body would hold up.
     A write whose reply was lost is repeated with the same token, by which the script knows what it has made already.
     """
 
@@ -47,7 +46,7 @@ class RedisTopics:
         """Start a topic, or leave what stands at its path."""
         inherited = topic.fork.inherited if topic.fork else 0
         due = topic.expires if topic.ttl is None else topic.created + topic.ttl
-        verdict, *head = await self._write(
+        verdict, *head = await self._judged(
             scripts.CREATE,
             topic.owner,
             topic.path,
@@ -79,7 +78,7 @@ class RedisTopics:
         closed: bool = False,
     ) -> TopicAppended:
         """Add records where the tail is as expected."""
-        verdict, *head = await self._write(
+        verdict, *head = await self._judged(
             scripts.APPEND,
             id,
             expected_tail,
@@ -158,42 +157,31 @@ class RedisTopics:
     def _token(self) -> bytes:
         return b"%b%x" % (self._process, next(self._writes))
 
-    async def _run(self, script: Script, *args: bytes | str | int) -> Reply:
-        return await self._twice(lambda: self._connection.run(script, self._connection.prefix, *args))
-
-    async def _write(self, script: Script, *args: bytes | str | int) -> Sequence[Any]:
-        """Run a script that may write records; what it tells of the topic, after a verdict."""
-        call = partial(self._connection.run, script, self._connection.prefix, *args)
-        if sum(len(part) for part in args if isinstance(part, bytes)) <= _SMALL:
-            packed = [bulk(part) for part in (self._connection.prefix, *args)]
-            call = partial(self._connection.append, script, packed)
-        return await self._judged(call)
-
     async def _look(self, id: int, after: Offset, max_bytes: int) -> TopicBatch:
-        args = (self._connection.prefix, id, after.number, after.epoch, max_bytes)
-        _, *found = await self._judged(partial(self._connection.run, scripts.READ, *args))
+        _, *found = await self._judged(scripts.READ, id, after.number, after.epoch, max_bytes)
         return batch_of(after, found, max_bytes)
 
-    async def _judged(self, call: Callable[[], Awaitable[Reply]]) -> Sequence[Any]:
+    async def _judged(self, script: Script, *args: bytes | str | int) -> Sequence[Any]:
         """What a script tells, where its verdict is no fault; after a flush the epoch is set first."""
-        verdict, *rest = _rows(await self._twice(call))
+        verdict, *rest = _rows(await self._run(script, *args))
         if verdict == b"flushed":
             await self._connection.learn_epoch()
-            verdict, *rest = _rows(await self._twice(call))
+            verdict, *rest = _rows(await self._run(script, *args))
         if verdict in _FAULTS:
             raise _FAULTS[verdict]
         return [verdict, *rest]
 
-    async def _twice(self, call: Callable[[], Awaitable[Reply]]) -> Reply:
+    async def _run(self, script: Script, *args: bytes | str | int) -> Reply:
+        """Run a script, again where it is not known whether it was run."""
         self._usable()
         try:
-            return await call()
+            return await self._connection.run(script, self._connection.prefix, *args)
         except Refused:
             raise
         except StoreUnavailable:
             await asyncio.sleep(_AGAIN)
             self._usable()
-            return await call()
+            return await self._connection.run(script, self._connection.prefix, *args)
 
 
 def _rows(reply: Reply) -> Sequence[Any]:
