@@ -3,7 +3,7 @@
 
 run: ; @scripts/run $(ARGS)
 
-# LEAVE_OUT="node redis nginx browser curl" leaves out the tests that need these.
+# LEAVE_OUT="node redis postgresql nginx browser curl" leaves out the tests that need these.
 test: ; @LEAVE_OUT="$(LEAVE_OUT)" scripts/test $(ARGS)
 
 test-fast: ; @scripts/test-fast $(ARGS)

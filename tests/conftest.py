@@ -35,6 +35,8 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test after which, all its fixtures torn down, a task or a child process is still there."""
+    if request.node.get_closest_marker("postgresql"):
+        request.getfixturevalue("postgresql")  # outlives the test: it is there before the look
     before = _children()
     if "anyio_backend" in request.fixturenames:
         request.getfixturevalue("_no_task_left")

@@ -32,10 +32,11 @@ def row(number, **more):
     }
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 async def database(request, tmp_path):
-    """A fresh database, in a file and in memory."""
-    database = Database(tmp_path if request.param == "file" else None, patience=0.05)
+    """A fresh database, in a file, in memory, and on a server."""
+    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    database = Database(None if request.param == "memory" else tmp_path, url=url, patience=0.5)
     yield database
     await database.close()
 

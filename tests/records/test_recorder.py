@@ -7,12 +7,14 @@ import threading
 
 import pytest
 
+from headrace.config import Price
 from headrace.core.log import Head
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.model.request import Meta
 from headrace.records.database import Database
-from headrace.records.recorder import BATCH, WAITING, Recorder
+from headrace.records.recorder import BATCH, EXPIRING, WAITING, Recorder
 from headrace.records.sqlite import FILE
+from headrace.records.tables import requests
 from headrace.testing.clock import FakeClock
 
 
@@ -51,14 +53,6 @@ def closed(id, owner="alice", created=1.0, usage=USAGE, **more):
     return Head(id, meta, "openai.chat", more.pop("tail", 5), outcome, size=99)
 
 
-@pytest.fixture
-async def database(tmp_path):
-    """A fresh database; a lock is waited for shortly."""
-    database = Database(tmp_path, patience=0.01)
-    yield database
-    await database.close()
-
-
 async def test_a_closed_stream_becomes_a_row(database):
     """With everything that its outcome says."""
     log = Closed(closed("s1", chat="c1"))
@@ -82,6 +76,18 @@ async def test_usage_that_nobody_knows_stays_unknown(database):
     assert (await recorder.generation("alice", "s2")).usage == Usage(input=1, output=2, exact=False)
 
 
+async def test_a_priced_answer_has_its_cost(database):
+    """By the upstream's own name, else by the asked one; unknown where there is no price, or no usage."""
+    prices = {"gpt-2026": Price(input=1_000_000, output=1_000, cached=1)}
+    log = Closed(closed("s1"), closed("s2", usage=None))
+    recorder = Recorder(log, database, FakeClock(), prices)
+    await recorder.fill()
+    assert [(await recorder.generation("alice", id)).cost for id in ("s1", "s2")] == [pytest.approx(7.020003), None]
+    unpriced = Recorder(Closed(closed("s3")), database, FakeClock())
+    await unpriced.fill()
+    assert (await unpriced.generation("alice", "s3")).cost is None
+
+
 async def test_recording_twice_leaves_the_first_row(database):
     """A crash between the commit and the mark has the stream recorded again."""
     recorder = Recorder(Closed(closed("s1", tail=5)), database, FakeClock())
@@ -93,6 +99,31 @@ async def test_recording_twice_leaves_the_first_row(database):
     assert len(await recorder.generations("alice")) == 2
 
 
+async def test_recorders_that_share_a_log_do_not_race_through_it(opens):
+    """One is told to go on; the others that nothing was left to them. All of it is marked, whoever does it."""
+    log = Closed(*(closed(f"s{n}") for n in range(BATCH)))
+    recorders = [Recorder(log, opens(), FakeClock()) for _ in range(4)]
+    counts = await asyncio.gather(*(recorder.fill() for recorder in recorders))
+    assert sorted(counts) == [0, 0, 0, BATCH]
+    assert set(log.recorded) == {head.id for head in log.heads}
+    assert len(await recorders[0].generations("alice", limit=BATCH + 1)) == BATCH
+
+
+async def test_what_is_inserted_by_several_at_once_is_there_once(opens):
+    """In whatever order each of them has it: nobody waits in a circle."""
+    heads = [closed(f"s{n:03}") for n in range(BATCH)]
+    logs = [Closed(*(heads if n % 2 else reversed(heads))) for n in range(4)]
+    counts = await asyncio.gather(*(Recorder(log, opens(5.0), FakeClock()).fill() for log in logs))
+    assert (sum(counts), [len(log.recorded) for log in logs]) == (BATCH, [BATCH] * 4)
+
+
+async def test_a_stop_records_all_that_has_ended(opens):
+    """However much it is."""
+    log = Closed(*(closed(f"s{n}") for n in range(2 * BATCH + 3)))
+    await Recorder(log, opens(), FakeClock()).close()
+    assert len(log.recorded) == 2 * BATCH + 3
+
+
 async def test_a_long_backlog_is_recorded_in_parts(database):
     """The count tells whether there may be more."""
     recorder = Recorder(Closed(*(closed(f"s{n}") for n in range(BATCH + 3))), database, FakeClock())
@@ -102,13 +133,15 @@ async def test_a_long_backlog_is_recorded_in_parts(database):
 async def test_text_and_numbers_that_databases_refuse_stop_nothing(database):
     """Lone surrogates, NULs, endless names, more tokens than fit."""
     bad = closed("s1", usage=Usage(input=1 << 80, output=1))
-    bad = bad._replace(meta=Meta(owner="alice", dialect="d", created=1.0, model="a\ud800\0" + "x" * 10_000))
+    meta = Meta(owner="alice", dialect="d" * 1_000, created=1.0, model="a\ud800\0" + "x" * 10_000)
+    bad = bad._replace(meta=meta)
     recorder = Recorder(Closed(bad), database, FakeClock())
     assert await recorder.fill() == 1
     found = await recorder.generation("alice", "s1")
     assert found.model.startswith("a?x")
     assert len(found.model) == 511
     assert found.usage.input == (1 << 63) - 1
+    assert found.dialect == "d" * 64
 
 
 async def test_a_database_that_is_gone_is_told_once_and_tried_again(tmp_path, caplog):
@@ -121,14 +154,16 @@ async def test_a_database_that_is_gone_is_told_once_and_tried_again(tmp_path, ca
     with caplog.at_level(logging.ERROR):
         assert [await recorder.fill() for _ in range(3)] == [0, 0, 0]
     assert (len(caplog.records), log.recorded) == (1, [])
+    assert caplog.messages[0].endswith("(FileExistsError)")
     blocked.unlink()
     assert await recorder.fill() == 1
     assert log.recorded == ["s1"]
     await database.close()
 
 
-async def test_a_lock_of_another_process_is_waited_out_off_the_loop(tmp_path, database):
+async def test_a_lock_of_another_process_is_waited_out_off_the_loop(tmp_path):
     """While somebody holds the file, only the recorder waits."""
+    database = Database(tmp_path, patience=0.01)
     recorder = Recorder(Closed(closed("s1")), database, FakeClock())
     await database.run(lambda connection: None)
     other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
@@ -137,6 +172,7 @@ async def test_a_lock_of_another_process_is_waited_out_off_the_loop(tmp_path, da
     other.execute("ROLLBACK")
     other.close()
     assert await recorder.fill() == 1
+    await database.close()
 
 
 async def test_a_slow_database_does_not_stop_the_loop(database):
@@ -159,17 +195,15 @@ async def test_a_slow_database_does_not_stop_the_loop(database):
 # -- requests --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_request_is_written_at_once(tmp_path):
+async def test_a_request_is_written_at_once(opens):
     """A process that dies in the middle of the answer leaves its request behind."""
-    database = Database(tmp_path)
+    database = opens()
     body = {"messages": [{"role": "user", "content": "Grüße 😀 \0"}], "n": 1.5}
     recorder = Recorder(Closed(), database, FakeClock())
     assert recorder.keep("r1", "alice", body)
     await asyncio.sleep(0)
     await database.run(lambda connection: None)
-    other = Database(tmp_path)
-    assert await Recorder(Closed(), other, FakeClock()).request("alice", "r1") == body
-    await other.close()
+    assert await Recorder(Closed(), opens(), FakeClock()).request("alice", "r1") == body
     await recorder.close()
 
 
@@ -214,6 +248,16 @@ async def test_old_requests_expire(database):
     assert await recorder.request("alice", "old") is None
     assert await recorder.request("alice", "new") == {}
     await recorder.close()
+
+
+async def test_however_many_requests_are_old_they_expire_in_parts(database):
+    """No transaction is a long one."""
+    rows = [{"id": f"r{n}", "owner": "o", "created": float(n), "body": {}} for n in range(2 * EXPIRING + 10)]
+    await database.run(lambda connection: connection.execute(requests.insert(), rows))
+    recorder = Recorder(Closed(), database, FakeClock())
+    assert await recorder.expire_requests(2.0 * EXPIRING + 1) == 2 * EXPIRING + 1
+    assert await recorder.expire_requests(0.0) == 0
+    assert await recorder.request("o", f"r{2 * EXPIRING + 1}") == {}
 
 
 # -- what may be asked -----------------------------------------------------------------------------------------------
