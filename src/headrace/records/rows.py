@@ -20,13 +20,13 @@ _INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert rows; those whose key (or unique column) is there already stay as they are. Returns how many were new.
 
-    They go in by the order of their first column, ``id``, so that two who insert the same ones at once cannot wait for
+    They go in by the order of their ``id``, so that two who insert the same ones at once cannot wait for
     each other.
     """
     if not rows:
         return 0
-    statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing()
-    return connection.execute(statement, sorted(rows, key=itemgetter("id"))).rowcount
+    statement = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing().returning(table.c.id)
+    return len(connection.execute(statement, sorted(rows, key=itemgetter("id"))).all())
 
 
 def storable(text: str, column: Column[str]) -> str:
