@@ -9,7 +9,7 @@ import time
 import pytest
 from tests.e2e.server import HeadraceServer
 
-from headrace.cli import REFUSED, UNREACHABLE
+from headrace.shell import REFUSED, UNREACHABLE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 

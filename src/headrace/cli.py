@@ -1,19 +1,11 @@
-"""The command line: the server (``serve``, ``check``), and what a shell does with one (``tail``, ``append``)."""
+"""The command line: the server (``serve``, ``check``), and what a shell does with one (:mod:`headrace.shell`)."""
 
-import os
 import socket
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from typing import Annotated, NoReturn
 
 import typer
 
-from headrace import __version__
-from headrace.client import append as appending
-from headrace.client import tail as tailing
-from headrace.client.server import Patience, Refused, Server, Unreachable
+from headrace import __version__, shell
 from headrace.config import Settings, environment, load, warnings
 from headrace.errors import ConfigError
 from headrace.observe.logs import configure
@@ -27,14 +19,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-#: Exit statuses of ``tail`` and ``append``: the server says no, or the answer is not whole; and nobody is there.
-REFUSED = 1
-UNREACHABLE = 4
-
-Url = Annotated[str, typer.Option("--server", envvar="HEADRACE_URL", help="Where the server is.")]
-Secret = Annotated[str, typer.Option("--key", envvar="HEADRACE_API_KEY", help="The API key, where one is needed.")]
-Wait = Annotated[float, typer.Option("--patience", min=0, help="Seconds for which a server that is away is awaited.")]
 
 Config = Annotated[str | None, typer.Option(help="The configuration file; else ./headrace.toml where there is one.")]
 
@@ -92,76 +76,12 @@ def check(*, config: Config = None) -> None:
     print("The configuration is fine.")
 
 
-@app.command()
-def tail(
-    name: Annotated[str, typer.Argument(metavar="TOPIC_OR_STREAM", help="A topic's path, or a stream's id.")],
-    *,
-    offset: Annotated[str, typer.Option(help="Where in a topic to begin: -1 is its start, now its end.")] = "-1",
-    server: Url = "http://127.0.0.1:8003",
-    key: Secret = "",
-    patience: Wait = 60.0,
-) -> None:
-    """Print a topic or an answer as it grows, until it ends. Lost connections and restarts are picked up after."""
-    with _asking(server, key, patience) as asked:
-        found = tailing.stream(asked, name) if tailing.is_stream(name) else tailing.topic(asked, name, offset)
-        for piece in found:
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
-
-
-@app.command()
-def append(
-    topic: Annotated[str, typer.Argument(help="The topic's path; it is created where it is not there.")],
-    text: Annotated[list[str] | None, typer.Argument(help="What to append, as one line; else what is piped.")] = None,
-    *,
-    json: Annotated[bool, typer.Option("--json", help="Create it as a topic of JSON values, one a line.")] = False,
-    close: Annotated[bool, typer.Option("--close", help="Close the topic afterwards.")] = False,
-    server: Url = "http://127.0.0.1:8003",
-    key: Secret = "",
-    patience: Wait = 60.0,
-) -> None:
-    """Append a line to a topic, or each line that is piped in, at once and exactly once."""
-    with _asking(server, key, patience) as asked:
-        appender = appending.Appender(asked, topic, kind=appending.JSON if json else appending.TEXT)
-        appender.open()
-        if text:
-            appender.append(os.fsencode(" ".join(text)) + b"\n")
-        elif not (close and sys.stdin.isatty()):
-            for lines in appending.blocks(partial(os.read, sys.stdin.fileno(), 1 << 16)):
-                appender.append(lines)
-        if close:
-            appender.close()
+app.add_typer(shell.app)
 
 
 def main() -> None:
     """Run the command line."""
     app()
-
-
-@contextmanager
-def _asking(url: str, key: str, patience: float) -> Iterator[Server]:
-    """A server to ask; what goes wrong with it ends the command, with a line about it."""
-    try:
-        asked = Server(url, key, patience=Patience(patience))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    try:
-        yield asked
-    except (Refused, tailing.Unfinished) as error:
-        _end(str(error), REFUSED)
-    except Unreachable:
-        _end(f"The server at {url} does not answer.", UNREACHABLE)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except BrokenPipeError:  # whoever read our output has left: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    finally:
-        asked.close()
-
-
-def _end(message: str, status: int) -> NoReturn:
-    print(message, file=sys.stderr)
-    raise typer.Exit(status)
 
 
 def _load(config: str | None, flags: dict[str, str | int | None]) -> Settings:
@@ -172,7 +92,7 @@ def _load(config: str | None, flags: dict[str, str | int | None]) -> Settings:
 
 
 def _refuse(error: ConfigError) -> NoReturn:
-    _end(error.message, BAD_CONFIG)
+    shell.end(error.message, BAD_CONFIG)
 
 
 def _address(settings: Settings, sockets: list[socket.socket]) -> str:

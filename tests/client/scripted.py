@@ -4,7 +4,10 @@ import socket
 import threading
 from typing import Self
 
-from headrace.client.server import Patience, Server
+from headrace.client import AsyncClient, Client
+from headrace.client.exchange import Address
+from headrace.client.patience import Patience
+from headrace.client.server import Server
 
 #: An answer: the connection breaks.
 CUT = b""
@@ -25,6 +28,32 @@ def chunked(*pieces, end=True, **headers):
     return "\r\n".join([*lines, "", ""]).encode() + body + (b"0\r\n\r\n" if end else b"")
 
 
+def stream(*blocks, end=True, **headers):
+    """An answer of events; without its ``end`` it is cut."""
+    return chunked(*blocks, end=end, content_type="text/event-stream; charset=utf-8", **headers)
+
+
+class Naps:
+    """A clock that is moved by sleeping alone."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.taken: list[float] = []
+
+    def time(self) -> float:
+        """The monotonic time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Move it."""
+        self.taken.append(seconds)
+        self.now += seconds
+
+    async def nap(self, seconds: float) -> None:
+        """The same for asyncio."""
+        self.sleep(seconds)
+
+
 class Scripted:
     """Each answer goes over a connection of its own. ``asked`` are the requests: head and body."""
 
@@ -40,11 +69,22 @@ class Scripted:
         self._thread.start()
         return self
 
-    def client(self, path: str = "", key: str = "", *, patience: Patience | None = None) -> Server:
-        """A client of it, closed with it; unless told otherwise it waits for nothing."""
-        client = Server(self.url + path, key, patience=patience or Patience(sleep=lambda _: None))
+    def client(self, path: str = "", key: str = "", *, naps: Naps | None = None) -> Server:
+        """A client of it, closed with it, which waits by a clock of its own."""
+        naps = naps or Naps()
+        client = Server(Address(self.url + path, key), patience=Patience(now=naps.time), sleep=naps.sleep)
         self._clients.append(client)
         return client
+
+    def answers(self, naps: Naps | None = None) -> Client:
+        """The client for users, sync."""
+        naps = naps or Naps()
+        return Client(self.url, "k-123", sleep=naps.sleep, now=naps.time)
+
+    def answers_async(self, naps: Naps | None = None) -> AsyncClient:
+        """The same for asyncio; the test closes it."""
+        naps = naps or Naps()
+        return AsyncClient(self.url, "k-123", sleep=naps.nap, now=naps.time)
 
     def __exit__(self, *_: object) -> None:
         for client in self._clients:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.client.scripted import CUT, Scripted, answer
 
 from headrace.client.append import LONGEST, TEXT, Appender, blocks
-from headrace.client.server import Refused
+from headrace.client.errors import Refused
 
 JSON = {"content_type": "application/json"}
 

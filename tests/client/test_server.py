@@ -1,24 +1,12 @@
 """The server as its client sees it: asked until it answers, and no longer than it is awaited."""
 
 import pytest
-from tests.client.scripted import CUT, Scripted, answer, chunked
+from tests.client.scripted import CUT, Naps, Scripted, answer
 
-from headrace.client.server import PAUSES, Patience, Refused, Server, Unreachable
-
-
-class Naps:
-    """A clock that is moved by sleeping."""
-
-    def __init__(self):
-        self.now = 100.0
-        self.taken = []
-
-    def sleep(self, seconds):
-        self.taken.append(seconds)
-        self.now += seconds
-
-    def patience(self, seconds=60.0):
-        return Patience(seconds, sleep=self.sleep, now=lambda: self.now)
+from headrace.client.errors import Gone, Refused, Unreachable
+from headrace.client.exchange import Address, Asked
+from headrace.client.patience import PAUSES, Patience
+from headrace.client.server import Server
 
 
 @pytest.fixture
@@ -30,8 +18,8 @@ def test_a_question_is_asked_until_it_is_answered(naps):
     """Broken connections, half answers and an overloaded server are no answers."""
     half = answer(body=b"good")[:-2]
     with Scripted(CUT, answer(503, retry_after=7), half, answer(429), answer(502), answer(body=b"good")) as scripted:
-        server = scripted.client(patience=naps.patience())
-        reply = server.ask("POST", "/x", b"body", {"producer-seq": "3"})
+        server = scripted.client(naps=naps)
+        reply = server.ask(Asked("POST", "/x", b"body", {"producer-seq": "3"}))
     assert (reply.status, reply.body) == (200, b"good")
     assert len(naps.taken) == 5
     assert naps.taken[1] == 7.0
@@ -44,37 +32,37 @@ def test_a_refusal_is_an_answer(naps, status):
     """It is not asked again, and says why in one line."""
     body = b'{"error":{"message":"No:\\n\\u001b[31mnot so."}}'
     with Scripted(answer(status, body)) as scripted:
-        server = scripted.client(patience=naps.patience())
-        with pytest.raises(Refused, match=r"No:  \[31mnot so\.") as caught:
-            server.ask("GET", "/x")
+        server = scripted.client(naps=naps)
+        with pytest.raises(Refused, match=r"No: \[31mnot so\.") as caught:
+            server.ask(Asked("GET", "/x"))
     assert (caught.value.status, naps.taken) == (status, [])
 
 
 def test_the_server_says_whether_to_try_again(naps):
     """A full topic stays full; a storage that is away comes back."""
     with Scripted(answer(500, x_should_retry="true"), answer(507, x_should_retry="false")) as scripted:
-        server = scripted.client(patience=naps.patience())
+        server = scripted.client(naps=naps)
         with pytest.raises(Refused, match="status 507"):
-            server.ask("GET", "/x")
+            server.ask(Asked("GET", "/x"))
     assert len(naps.taken) == 1
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error":"x"}', b"\xff", b'{"error":{"message":1}}'])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"detail":"x"}', b"\xff", b'{"error":{"message":[]}}'])
 def test_a_refusal_of_somebody_else_is_told_by_its_status(naps, body):
     """A proxy's page is not shown."""
     with Scripted(answer(404, body)) as scripted:
-        server = scripted.client(patience=naps.patience())
+        server = scripted.client(naps=naps)
         with pytest.raises(Refused, match=r"The server answers with status 404\."):
-            server.ask("GET", "/x")
+            server.ask(Asked("GET", "/x"))
 
 
 def test_a_server_that_stays_away_is_given_up(naps):
     """After so many seconds without an answer, with pauses that grow to a bound and differ."""
     with Scripted() as scripted:
         url = scripted.url
-    server = Server(url, patience=naps.patience(30.0))
+    server = Server(Address(url), patience=Patience(30.0, now=naps.time), sleep=naps.sleep)
     with pytest.raises(Unreachable):
-        server.ask("GET", "/x")
+        server.ask(Asked("GET", "/x"))
     assert naps.now == pytest.approx(130.0)
     assert naps.taken[0] <= PAUSES[0]
     assert max(naps.taken) <= PAUSES[1]
@@ -85,39 +73,51 @@ def test_a_server_that_stays_away_is_given_up(naps):
 def test_an_odd_retry_after_does_no_harm(naps, value):
     """It neither ends the waiting nor makes it longer than the patience."""
     with Scripted(answer(503, retry_after=value), answer()) as scripted:
-        server = scripted.client(patience=naps.patience())
-        assert server.ask("GET", "/x").status == 200
+        server = scripted.client(naps=naps)
+        assert server.ask(Asked("GET", "/x")).status == 200
     assert 0 < naps.taken[0] <= 60.0
 
 
 def test_an_answer_makes_patience_new(naps):
-    """What counts is the time since the last one."""
-    patience = naps.patience(10.0)
-    for _ in range(3):
-        patience.pause(9.0)
-        patience.succeeded()
-    patience.pause(99.0)
+    """What counts is the time since the last one; hearing of it is less: the pauses go on growing."""
+    patience = Patience(10.0, now=naps.time)
+    for renewed in (patience.succeeded, patience.heard) * 3:
+        naps.sleep(patience.pause(9.0))
+        renewed()
+    assert patience.pause() > PAUSES[0]
+    patience.succeeded()
+    assert patience.pause() <= PAUSES[0]
+    naps.sleep(10.0)
     with pytest.raises(Unreachable):
         patience.pause()
 
 
-def test_listening_ends_where_the_connection_does(naps):
-    """Clean or cut, what has come is there."""
-    with Scripted(chunked(b"one", b"two"), answer(503), chunked(b"three", end=False), answer(204)) as scripted:
-        server = scripted.client(patience=naps.patience())
-        assert b"".join(server.listen("/x", {})) == b"onetwo"
-        assert b"".join(server.listen("/x", {"last-event-id": "2"})) == b"three"
-        assert server.listen("/x", {}) is None
-    assert "last-event-id: 2" in scripted.asked[2][0]
+def test_what_the_server_says_is_told_when_patience_is_over(naps):
+    """Rather than that it does not answer: it does."""
+    full = answer(429, b'{"error":{"message":"Too many.","code":"rate_limit"}}', retry_after=40, x_should_retry="true")
+    with Scripted(full, full, full) as scripted, pytest.raises(Refused, match=r"Too many\.") as caught:
+        scripted.client(naps=naps).ask(Asked("GET", "/x"))
+    assert (caught.value.code, caught.value.status, naps.taken) == ("rate_limit", 429, [40.0, 20.0])
 
 
-def test_the_key_goes_with_every_question():
-    with Scripted(answer(), chunked()) as scripted:
+@pytest.mark.parametrize("code", ["not_found", "gone", "offset_ahead"])
+def test_what_is_not_there_has_a_name(code):
+    with Scripted(answer(410, b'{"error":{"message":"No.","code":"%s"}}' % code.encode())) as scripted:
+        with pytest.raises(Gone) as caught:
+            scripted.client().ask(Asked("GET", "/x"))
+    assert (caught.value.code, caught.value.status) == (code, 410)
+
+
+def test_the_key_goes_with_every_question_and_nowhere_else():
+    with Scripted(answer(), answer(401)) as scripted:
         server = scripted.client("/base/", "k-123")
-        server.ask("GET", "/x")
-        list(server.listen("/y", {}))
+        server.ask(Asked("GET", "/x"))
+        with pytest.raises(Refused) as caught:
+            server.ask(Asked("GET", "/y"))
+        shown = f"{caught.value!r} {Address(scripted.url, 'k-123')!r} {scripted.answers()!r}"
     assert scripted.lines == ["GET /base/x", "GET /base/y"]
     assert all("authorization: Bearer k-123" in head for head, _ in scripted.asked)
+    assert "k-123" not in shown
 
 
 @pytest.mark.parametrize(
@@ -137,5 +137,5 @@ def test_the_key_goes_with_every_question():
 def test_what_is_no_server_is_refused(url, key):
     """And not repeated: it may hold a secret."""
     with pytest.raises(ValueError) as caught:
-        Server(url, key)
+        Address(url, key)
     assert "secret" not in str(caught.value)

@@ -1,17 +1,13 @@
 """Following: what comes is shown once, over however many connections."""
 
 import pytest
-from tests.client.scripted import CUT, Scripted, answer, chunked
+from tests.client.scripted import CUT, Scripted, answer
 
 from headrace.client import tail
-from headrace.client.server import Refused
+from headrace.client.errors import Refused
 
 TEXT = {"content_type": "text/plain"}
 JSON = {"content_type": "application/json; charset=utf-8"}
-
-
-def event(name, data, id):
-    return f"event: {name}\ndata: {data}\nid: {id}\n\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -83,40 +79,3 @@ def test_what_serves_no_topics_is_refused():
     """It would be asked for ever."""
     with Scripted(answer(body=b"hello")) as scripted, pytest.raises(Refused):
         list(tail.topic(scripted.client(), "x"))
-
-
-def test_an_answer_goes_on_after_a_lost_connection():
-    """From the last event that was seen; an event that came by half is seen whole."""
-    token = [event("token", f'{{"token":"{text}"}}', number) for number, text in enumerate("abc", 1)]
-    with Scripted(
-        chunked(event("start", "{}", "0"), token[0], token[1][:20], end=False),
-        CUT,
-        chunked(b": ping\n\n", token[1]),
-        chunked(token[2], event("done", "{}", "4.1"), event("close", "{}", "4")),
-    ) as scripted:
-        assert b"".join(tail.stream(scripted.client(), "st_1")) == b"abc"
-    heads = [head.lower() for head, _ in scripted.asked]
-    assert "last-event-id" not in heads[0]
-    assert ["last-event-id: 1\r\n" in f"{head}\r\n" for head in heads] == [False, True, True, False]
-    assert scripted.lines == ["GET /v1/streams/st_1?as=named"] * 4
-
-
-def test_an_answer_that_was_seen_whole_is_at_its_end():
-    with Scripted(answer(204)) as scripted:
-        assert list(tail.stream(scripted.client(), "st_1")) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "said"),
-    [
-        ("error", '{"code":"x","message":"It broke."}', "It broke."),
-        ("cancelled", '{"reason":"abandoned"}', "abandoned"),
-    ],
-)
-def test_an_answer_that_did_not_complete_is_no_whole_one(name, data, said):
-    """What there is of it has been shown."""
-    with Scripted(chunked(event("token", '{"token":"a"}', 1), event(name, data, 2))) as scripted:
-        found = tail.stream(scripted.client(), "st_1")
-        assert next(found) == b"a"
-        with pytest.raises(tail.Unfinished, match=said):
-            next(found)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from headrace.client.server import Refused, Server
+from headrace.client.errors import Refused
+from headrace.client.exchange import Asked
+from headrace.client.server import Server
 from headrace.client.tail import url_of
 
 TEXT = "text/plain; charset=utf-8"
@@ -32,11 +34,11 @@ class Appender:
     def open(self) -> None:
         """Find the topic, or create it. Raises Refused and Unreachable, as all of these do."""
         try:
-            found = self._server.ask("HEAD", self._target)
+            found = self._server.ask(Asked("HEAD", self._target))
         except Refused as error:
             if error.status != 404:
                 raise Refused(f"The topic cannot be used (status {error.status}).", status=error.status) from None
-            found = self._server.ask("PUT", self._target, headers={"content-type": self._kind})
+            found = self._server.ask(Asked("PUT", self._target, headers={"content-type": self._kind}))
         self._kind = found.headers.get("content-type", self._kind)
 
     def append(self, lines: bytes) -> None:
@@ -57,7 +59,7 @@ class Appender:
 
     def close(self) -> None:
         """Close the topic: nothing more is appended to it, by nobody."""
-        self._server.ask("POST", self._target, headers={"stream-closed": "true"})
+        self._server.ask(Asked("POST", self._target, headers={"stream-closed": "true"}))
 
     def _send_values(self, values: Sequence[bytes]) -> None:
         if values:
@@ -72,7 +74,7 @@ class Appender:
             "producer-epoch": "0",
             "producer-seq": str(self._sequence),
         }
-        self._server.ask("POST", self._target, body, headers)
+        self._server.ask(Asked("POST", self._target, body, headers))
         self._sequence += 1
 
 

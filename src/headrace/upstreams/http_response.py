@@ -44,6 +44,7 @@ RESPONSE_HEADERS = frozenset(
         "x-ratelimit-reset-requests",
         "x-ratelimit-reset-tokens",
         "x-request-id",
+        "x-should-retry",
     }
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

@@ -1,0 +1,86 @@
+"""Markdown that grows: its finished blocks are printed once, and only the last one is drawn again."""
+
+from typing import ClassVar
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markdown import Heading, Markdown, MarkdownElement
+from rich.segment import Segment
+from rich.text import Text
+
+from headrace.client.visible import visible
+
+#: Lines of an unfinished block that are laid out: more than any screen shows.
+_LAID_OUT = 120
+
+
+class _Title(Heading):
+    """A heading at the left, as everything else is."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        self.text.justify = "left"
+        yield self.text
+
+
+class Laid(Markdown):
+    """Markdown for a terminal. Addresses of links are shown, never hidden behind a word (OSC 8)."""
+
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _Title}
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, hyperlinks=False, code_theme="monokai")
+
+
+class Growing:
+    """Text in pieces to blocks. What a model says is made visible on its way in."""
+
+    def __init__(self) -> None:
+        #: What has come of blocks that are not finished.
+        self.rest = ""
+
+    def feed(self, piece: str) -> str:
+        """Take a piece; returns the markdown of the blocks that it finished. A block begins in a line of its own."""
+        self.rest += visible(piece)
+        return self._cut(self._last_begins()) if "\n" in piece else ""
+
+    def close(self) -> str:
+        """The markdown of what is left."""
+        return self._cut(len(self.rest))
+
+    def _last_begins(self) -> int:
+        """Where the last block begins: another line may still belong to it."""
+        begins = [token.map[0] for token in Markdown(self.rest).parsed if token.level == 0 and token.map]
+        if len(set(begins)) < 2:
+            return 0
+        lines = self.rest.splitlines(keepends=True)
+        return len("".join(lines[: begins[-1]]))
+
+    def _cut(self, end: int) -> str:
+        done, self.rest = self.rest[:end], self.rest[end:]
+        return done
+
+
+class Unfinished:
+    """The last block as it stands: its end, where a screen cannot hold all of it."""
+
+    def __init__(self, text: str, cursor: str = "▍") -> None:
+        self._text = _end_of(text) + cursor
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(Laid(self._text), options.update(height=None), pad=False)
+        for line in lines[-max(console.height - 3, 1) :]:
+            yield from line
+            yield Segment.line()
+
+
+def _end_of(text: str) -> str:
+    """The last lines of a block; of code with its first, which says in what language it is."""
+    lines = text.split("\n")
+    if len(lines) <= _LAID_OUT:
+        return text
+    first = lines[:1] if lines[0].startswith(("```", "~~~")) else []
+    return "\n".join([*first, *lines[-_LAID_OUT:]])
+
+
+def faint(text: str) -> Text:
+    """A line about an answer, that is not of it."""
+    return Text(visible(text), style="dim")
