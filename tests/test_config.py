@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from headrace.config import Key, Settings, environment, load, warnings
+from headrace.config import Key, Settings, environment, exposure, load, warnings
 from headrace.config.values import ProfileName, Upstream
 from headrace.errors import ConfigError
 from headrace.model.leave import KEEP, LeavePolicy
@@ -455,16 +455,19 @@ def test_a_file_that_is_named_must_be_there(tmp_path):
 def test_beyond_loopback_a_key_is_needed_and_the_line_that_fixes_it_works(tmp_path, host):
     """The message ends with a variable that can be copied."""
     env = {"HEADRACE_HOST": host}
-    fix = refusal(tmp_path, env=env).splitlines()[-1].strip()
+    fix = exposure(settings(tmp_path, env=env)).splitlines()[-1].strip()
     name, _, value = fix.partition("=")
     assert name == "HEADRACE_API_KEYS"
-    assert list(settings(tmp_path, env={**env, name: value}).keys) == ["me"]
+    found = settings(tmp_path, env={**env, name: value})
+    assert (list(found.keys), exposure(found)) == (["me"], "")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_on_loopback_no_key_is_needed(tmp_path, host):
     """Only this machine can connect."""
-    assert settings(tmp_path, env={"HEADRACE_HOST": host}).server.loopback
+    found = settings(tmp_path, env={"HEADRACE_HOST": host})
+    assert found.server.loopback
+    assert exposure(found) == ""
 
 
 def test_a_weak_key_is_refused_beyond_loopback_and_warned_of_on_it(tmp_path):

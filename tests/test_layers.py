@@ -25,7 +25,21 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"stores", "upstreams", "records"}),
     frozenset({"faces", "web", "client", "fastapi", "testing"}),
     frozenset(
-        {"__main__", "app", "cli", "gates", "observe", "parts", "selftest", "server", "shell", "supervisor", "upkeep"}
+        {
+            "__main__",
+            "app",
+            "cli",
+            "configured",
+            "gates",
+            "keyring",
+            "observe",
+            "parts",
+            "selftest",
+            "server",
+            "shell",
+            "supervisor",
+            "upkeep",
+        }
     ),
 )
 #: Layers whose members never import each other.

@@ -1,6 +1,6 @@
 """Settings: ``headrace.toml``, ``.env``, the environment and flags, validated with exact messages."""
 
-from headrace.config.checks import warnings
+from headrace.config.checks import exposure, warnings
 from headrace.config.files import Files
 from headrace.config.keys import Key, KeyGrants
 from headrace.config.loading import environment, load
@@ -38,6 +38,7 @@ __all__ = [
     "Tickets",
     "Upstream",
     "environment",
+    "exposure",
     "load",
     "warnings",
 ]

@@ -2,12 +2,12 @@
 
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from headrace.config.fields import STRONG_KEY
+from headrace.config.key_text import new_key
 from headrace.config.sources import PREFIX, Layers, Problem
 from headrace.config.values import Settings, Upstream, is_loopback
 
@@ -26,6 +26,17 @@ def contradictions(settings: Settings, layers: Layers) -> Iterator[Problem]:
         yield Problem(layers.place(("otel", "enabled")), "needs OpenTelemetry: pip install 'headrace[otel]'")
 
 
+def exposure(settings: Settings) -> str:
+    """Why a server may not be started with these settings alone, and the line that fixes it; empty where it may.
+
+    It may all the same where the records have a key, which only they can tell.
+    """
+    if settings.server.loopback or settings.keys:
+        return ""
+    text = f"{settings.server.host!r} is reachable from other machines, which needs an API key. Make one:"
+    return f"{text}\n    headrace keys create me\nor configure one; for example:\n    {PREFIX}API_KEYS=me={new_key()}"
+
+
 def _is_there(*package: str) -> bool:
     """Whether a package can be imported; looked for from its top, for below what is absent nothing can be found."""
     return all(find_spec(".".join(package[:end])) for end in range(1, len(package) + 1))
@@ -33,11 +44,6 @@ def _is_there(*package: str) -> bool:
 
 def _exposure(settings: Settings, layers: Layers) -> Iterator[Problem]:
     beyond = not settings.server.loopback
-    place = layers.place(("server", "host"))
-    if beyond and not settings.keys:
-        fix = f"{PREFIX}API_KEYS=me=hr_{secrets.token_urlsafe(24)}"
-        text = f"{settings.server.host!r} is reachable from other machines, which needs an API key; for example:"
-        yield Problem(place, f"{text}\n    {fix}")
     owners: dict[bytes, str] = {}
     for name, key in settings.keys.items():
         if beyond and key.weak:

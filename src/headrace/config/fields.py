@@ -14,6 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from headrace.errors import RequestError
 from headrace.model.leave import LeavePolicy
 
+#: The name of a table that its user names: an upstream, a target, a key's owner.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 #: A key with fewer characters than this can be guessed.
 STRONG_KEY = 16
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from dotenv import dotenv_values
 
+from headrace.config.fields import NAME
 from headrace.config.key_text import digest_of
 
 Path = tuple[str, ...]
@@ -34,7 +35,6 @@ SHORT: Mapping[str, Path] = {
 #: What Kubernetes sets in every pod beside a service that is called "headrace".
 _SERVICE_LINK = re.compile(r"HEADRACE_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Entry(NamedTuple):
@@ -146,7 +146,7 @@ def _keys(text: str, place: str) -> Iterator[Entry]:
     """Keys with commas between them, each ``name=key`` or a key alone, which is named after its digest."""
     for part in (piece.strip() for piece in text.split(",")):
         name, _, secret = part.partition("=")
-        if _KEY_NAME.fullmatch(name) and secret.strip("="):  # not the padding of base64
+        if NAME.fullmatch(name) and secret.strip("="):  # not the padding of base64
             yield Entry(("keys", name), secret, place)
         elif part:
             yield Entry(("keys", f"key-{digest_of(part.encode()).hex()[:12]}"), part, place)

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from headrace.config.fields import (
+    NAME,
     STRONG_KEY,
     Count,
     Policy,
@@ -37,7 +38,6 @@ from headrace.config.records import Records
 from headrace.config.targets import Targets
 from headrace.model.leave import LeavePolicy
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST = re.compile(r"\*|[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]+\]")
 
 
@@ -308,7 +308,7 @@ class Settings(Value):
     @classmethod
     def _names(cls, tables: dict[str, Value]) -> dict[str, Value]:
         for name in tables:
-            if not _NAME.fullmatch(name):
+            if not NAME.fullmatch(name):
                 raise ValueError("expected names of up to 64 letters, digits, '.', '_' and '-'")
         return tables
 
