@@ -1,4 +1,5 @@
 // The server's JSON, typed, and its errors as one class.
+import { Refused } from "./headrace.ts";
 
 export type State = "completed" | "failed" | "cancelled" | "interrupted";
 
@@ -85,16 +86,12 @@ export interface Asked {
   stream: string;
 }
 
-/** The server refused: its status, and what it said. Status 0: it could not be reached. */
-export class Refused extends Error {
-  readonly status: number;
-  readonly code: string;
+/** The server refused, or could not be reached: then its status is 0. */
+export class Refusal extends Refused {
   readonly retryAfter: number | null; // seconds
 
   constructor(status: number, message: string, code = "", retryAfter: number | null = null) {
-    super(message);
-    this.status = status;
-    this.code = code;
+    super(status, message, code);
     this.retryAfter = retryAfter;
   }
 }
@@ -117,26 +114,28 @@ async function reached(path: string, method: Method, { body, signal }: Call): Pr
     return await fetch(path, init);
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Refused(0, "");
+    throw new Refusal(0, "");
   }
 }
 
-async function refusal(reply: Response): Promise<Refused> {
+async function refusal(reply: Response): Promise<Refusal> {
   const wait = Number(reply.headers.get("retry-after"));
   try {
     const told = (await reply.json()) as { error?: { message?: string; code?: string | null } };
-    return new Refused(reply.status, told.error?.message ?? "", told.error?.code ?? "", wait || null);
+    return new Refusal(reply.status, told.error?.message ?? "", told.error?.code ?? "", wait || null);
   } catch {
-    return new Refused(reply.status, "", "", wait || null);
+    return new Refusal(reply.status, "", "", wait || null);
   }
 }
 
-/** One call. Throws Refused; an aborted one throws what fetch throws. */
+/** One call. Throws Refusal; an aborted one throws what fetch throws. */
 export async function call<Reply>(method: Method, path: string, options: Call = {}): Promise<Reply> {
   const reply = await reached(path, method, options);
   if (!reply.ok) throw await refusal(reply);
   return (reply.status === 204 ? null : await reply.json()) as Reply;
 }
+
+const given = (signal?: AbortSignal): Call => (signal ? { signal } : {});
 
 const at = (id: string): string => `/api/conversations/${encodeURIComponent(id)}`;
 
@@ -153,14 +152,15 @@ export interface Listed {
 
 export const conversations = {
   list: (search: string, before: string, signal?: AbortSignal) =>
-    call<Listed>("GET", `/api/conversations?${new URLSearchParams({ search, before, limit: "50" })}`, signal ? { signal } : {}),
-  create: (id: string, settings: Settings) => call<Conversation>("POST", "/api/conversations", { body: { id, settings } }),
+    call<Listed>("GET", `/api/conversations?${new URLSearchParams({ search, before, limit: "50" })}`, given(signal)),
+  create: (id: string, title: string, settings: Settings, signal?: AbortSignal) =>
+    call<Conversation>("POST", "/api/conversations", { body: { id, title, settings }, ...given(signal) }),
   read: (id: string) => call<Conversation>("GET", at(id)),
   change: (id: string, change: { title?: string; settings?: Settings; leaf?: string }) =>
     call<Omit<Conversation, "messages">>("PATCH", at(id), { body: change }),
   remove: (id: string) => call<{ id: string; deleted: true }>("DELETE", at(id)),
   ask: (id: string, ask: Ask, signal?: AbortSignal) =>
-    call<Asked>("POST", `${at(id)}/answers`, signal ? { body: ask, signal } : { body: ask }),
+    call<Asked>("POST", `${at(id)}/answers`, { body: ask, ...given(signal) }),
   exported: (id: string, format: "markdown" | "json") => `${at(id)}/export?format=${format}`,
   watched: "/api/conversations/watch",
 };

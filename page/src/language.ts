@@ -2,9 +2,13 @@
 import { computed, effect, type ReadonlySignal } from "@preact/signals";
 import { preferences, type Language } from "./preferences.ts";
 
-/** The same texts in another language: a string for a string, a function for a function. */
+/** The same texts in another language: text for text, and a function for a function. */
 export type Same<Words> = {
-  [Name in keyof Words]: Words[Name] extends string ? string : Words[Name];
+  [Name in keyof Words]: Words[Name] extends string
+    ? string
+    : Words[Name] extends (...args: infer Args) => string
+      ? (...args: Args) => string
+      : Same<Words[Name]>;
 };
 
 export const language: ReadonlySignal<Language> = computed(
@@ -12,7 +16,7 @@ export const language: ReadonlySignal<Language> = computed(
 );
 
 /** The texts in the language that is shown. A missing translation does not compile. */
-export function dictionary<const Words extends object>(english: Words, chinese: Same<Words>): ReadonlySignal<Same<Words>> {
+export function dictionary<Words extends object>(english: Words, chinese: Same<Words>): ReadonlySignal<Same<Words>> {
   return computed(() => (language.value === "zh" ? chinese : (english as Same<Words>)));
 }
 

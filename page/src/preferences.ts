@@ -12,10 +12,6 @@ export interface Preferences {
   model: string;
   streaming: boolean;
   timeout: number; // seconds without a byte
-  system: string;
-  temperature: number | null;
-  topP: number | null;
-  maxTokens: number | null;
 }
 
 const DEFAULTS: Preferences = {
@@ -24,10 +20,6 @@ const DEFAULTS: Preferences = {
   model: "",
   streaming: true,
   timeout: 30,
-  system: "",
-  temperature: null,
-  topP: null,
-  maxTokens: null,
 };
 
 function stored(): Preferences {

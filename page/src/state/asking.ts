@@ -1,0 +1,131 @@
+// Asking for answers. Each has an id of this page's making, so a request that is repeated never asks a model twice.
+import { batch } from "@preact/signals";
+import { conversations, streams, type Ask, type Asked, type Message, type Part, type Said } from "../api.ts";
+import { token } from "../headrace.ts";
+import { preferences } from "../preferences.ts";
+import { confirm, growing, leaf, path, refresh, shown, unsent, type Shown } from "./conversation.ts";
+import { draft } from "./draft.ts";
+import { awaited } from "./live.ts";
+import { modelOf } from "./models.ts";
+import { dismiss, tell } from "./notice.ts";
+import { persistently } from "./trying.ts";
+
+/** What is asked for: a new message, below `parent`, or that `parent` is answered again or continued. */
+export interface Wish {
+  parent: string | null;
+  text?: string;
+  pictures?: readonly Part[];
+  continue?: true;
+}
+
+const TITLE = 60; // characters
+const stops = new Map<string, AbortController>();
+
+/** Send a new message below the end of the shown branch. */
+export const send = (text: string, pictures: readonly Part[]): Promise<void> =>
+  ask({ parent: path.value.at(-1)?.id ?? null, text, pictures });
+
+/** Send another message in the place of one. */
+export const resend = (message: Message, text: string): Promise<void> =>
+  ask({ parent: message.parent, text, pictures: message.parts });
+
+/** Have a question answered once more. */
+export const regenerate = (answer: Message): Promise<void> => ask({ parent: answer.parent });
+
+export const goOn = (answer: Message): Promise<void> => ask({ parent: answer.id, continue: true });
+
+async function ask(wish: Wish): Promise<void> {
+  const at = shown.value;
+  const request = requested(at, wish);
+  const stop = new AbortController();
+  stops.set(request.id, stop);
+  dismiss();
+  show(request, wish.pictures ?? []);
+  if (!request.stream) wait(request.id, true);
+  try {
+    await submit(at, request, stop.signal);
+  } catch (error) {
+    withdraw(request, wish, stop.signal.aborted ? null : error);
+  } finally {
+    stops.delete(request.id);
+    wait(request.id, false);
+  }
+}
+
+function requested(at: Shown, wish: Wish): Ask {
+  const { parent, text, pictures } = wish;
+  const ask: Ask = { id: `ans_${token()}`, parent, model: modelOf(at), stream: preferences.value.streaming };
+  if (wish.continue) ask.continue = true;
+  if (text === undefined) return ask;
+  const message: Said = { id: `msg_${token()}`, text };
+  if (pictures?.length) message.parts = [...pictures];
+  return { ...ask, message };
+}
+
+/** Show at once what was asked for. */
+function show(request: Ask, parts: readonly Part[]): void {
+  const created = Date.now() / 1000;
+  const common = { model: null, stream: null, usage: null, created };
+  const said = request.message;
+  const user: Message[] = said
+    ? [{ ...common, id: said.id, parent: request.parent, role: "user", text: said.text, parts: [...parts], state: "completed" }]
+    : [];
+  const parent = said?.id ?? request.parent;
+  const answer: Message = { ...common, id: request.id, parent, role: "assistant", text: "", parts: [], model: request.model, state: null };
+  batch(() => {
+    unsent.value = [...unsent.value, ...user, answer];
+    leaf.value = answer.id;
+  });
+}
+
+async function submit(at: Shown, request: Ask, signal: AbortSignal): Promise<void> {
+  const how = { signal, timeout: preferences.value.timeout * 1000 };
+  if (!at.saved) {
+    const title = (request.message?.text ?? "").replace(/\s+/g, " ").trim().slice(0, TITLE);
+    await persistently((until) => conversations.create(at.id, title, at.settings, until), how);
+    if (shown.value.id === at.id) save(title);
+  }
+  const done = async (): Promise<boolean> => (await refresh(), !unsent.value.some((message) => message.id === request.id));
+  const asked = await persistently((until) => conversations.ask(at.id, request, until), { ...how, done });
+  if (asked) confirm(at.id, confirmed(asked));
+}
+
+const confirmed = ({ message, answer }: Asked): Message[] => (message ? [message, answer] : [answer]);
+
+function save(title: string): void {
+  shown.value = { ...shown.value, title, saved: true };
+  history.replaceState(null, "", `#${shown.value.id}`);
+}
+
+/** Take back what the server has not taken; what was written is written still. */
+function withdraw(request: Ask, wish: Wish, error: unknown): void {
+  const gone = new Set([request.id, request.message?.id]);
+  batch(() => {
+    unsent.value = unsent.value.filter((message) => !gone.has(message.id));
+    if (leaf.value === request.id) leaf.value = request.parent;
+  });
+  if (wish.text !== undefined && draft.value.text === "") draft.value = { text: wish.text, pictures: wish.pictures ?? [] };
+  if (error) tell(error, wish.text === undefined ? () => void ask(wish) : undefined);
+  void refresh();
+}
+
+function wait(id: string, waiting: boolean): void {
+  const others = [...awaited.value].filter((other) => other !== id);
+  awaited.value = new Set(waiting ? [...others, id] : others);
+}
+
+/** Stop the answers that grow in the shown branch. */
+export async function stop(): Promise<void> {
+  if (growing.value.some((message) => message.stream === null)) await refresh();
+  await Promise.all(growing.value.map(stopOne));
+}
+
+async function stopOne({ id, stream }: Message): Promise<void> {
+  if (stream === null) return stops.get(id)?.abort();
+  try {
+    await persistently(() => streams.cancel(stream), { signal: AbortSignal.timeout(30_000), timeout: 10_000 });
+    await refresh();
+  } catch (error) {
+    tell(error, () => void stop());
+  }
+}

@@ -1,0 +1,75 @@
+// The list of conversations, as the server has it.
+import { signal } from "@preact/signals";
+import { conversations, type Summary } from "../api.ts";
+import { begin, shown } from "./conversation.ts";
+import { tell } from "./notice.ts";
+
+export const summaries = signal<readonly Summary[]>([]);
+export const search = signal("");
+export const hasMore = signal(false);
+
+let latest = new AbortController();
+
+/** Fetch the list's beginning anew, as far as it has been seen. */
+export async function list(): Promise<void> {
+  const found = await page("");
+  if (!found) return;
+  const ids = new Set(found.data.map((summary) => summary.id));
+  const oldest = found.data.at(-1)?.updated ?? 0;
+  const beyond = found.has_more ? summaries.value.filter((one) => one.updated < oldest && !ids.has(one.id)) : [];
+  summaries.value = [...found.data, ...beyond];
+  hasMore.value = found.has_more;
+}
+
+/** The conversations in which something is said, or those of which the title says it. */
+export async function find(text: string): Promise<void> {
+  search.value = text;
+  const found = await page("");
+  if (!found) return;
+  summaries.value = found.data;
+  hasMore.value = found.has_more;
+}
+
+export async function more(): Promise<void> {
+  const found = await page(summaries.value.at(-1)?.id ?? "");
+  if (!found) return;
+  summaries.value = [...summaries.value, ...found.data];
+  hasMore.value = found.has_more;
+}
+
+/** One page; null where a later call has overtaken this one, or it failed. */
+async function page(before: string) {
+  latest.abort();
+  const mine = (latest = new AbortController());
+  try {
+    return await conversations.list(search.value, before, mine.signal);
+  } catch (error) {
+    if (!mine.signal.aborted) tell(error, () => void list());
+    return null;
+  }
+}
+
+export async function rename(id: string, title: string): Promise<void> {
+  const before = summaries.value;
+  summaries.value = before.map((one) => (one.id === id ? { ...one, title } : one));
+  if (shown.value.id === id) shown.value = { ...shown.value, title };
+  await conversations.change(id, { title }).catch((error: unknown) => {
+    summaries.value = before;
+    tell(error);
+  });
+}
+
+export async function remove(id: string): Promise<void> {
+  try {
+    await conversations.remove(id);
+  } catch (error) {
+    return tell(error, () => void remove(id));
+  }
+  drop(id);
+}
+
+/** A conversation is gone, here or from another device. */
+export function drop(id: string): void {
+  summaries.value = summaries.value.filter((one) => one.id !== id);
+  if (shown.value.id === id) begin();
+}
