@@ -11,7 +11,7 @@ from headrace.config import Settings
 from headrace.config import Upstream as UpstreamSettings
 from headrace.core.clock import Clock, SystemClock
 from headrace.core.deadlines import Deadlines, Limits
-from headrace.core.log import Kept
+from headrace.core.log import Kept, Log
 from headrace.core.meters import Meters
 from headrace.core.registry import Registry
 from headrace.core.routing import Forwarding, Upstream
@@ -22,7 +22,7 @@ from headrace.faces.auth import Authenticator
 from headrace.faces.folder import Folder
 from headrace.faces.key_ring import KeyRing
 from headrace.faces.relay import Bounds
-from headrace.faces.service import Manners, Proxied, Service
+from headrace.faces.service import Manners, Proxied, Service, Talks
 from headrace.faces.sessions import Sessions
 from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets, secret_in
@@ -31,9 +31,12 @@ from headrace.observe.logs import count_dropped
 from headrace.observe.metrics import Metrics
 from headrace.observe.siblings import folder_in
 from headrace.observe.upstreams import CountedHttp, Known
+from headrace.records.answers import Answers
+from headrace.records.conversations import Conversations
 from headrace.records.database import Database
 from headrace.records.keys import Keys
 from headrace.records.recorder import Recorder
+from headrace.records.taking import Taker
 from headrace.stores.memory import MemoryLog
 from headrace.stores.memory_topics import MemoryTopics
 from headrace.stores.sqlite import SqliteLog
@@ -82,23 +85,13 @@ class Parts:
         upstreams = [self._upstream(name, given) for name, given in settings.active.items()]
         for upstream in upstreams:
             self._stack.push_async_callback(upstream.close)
-        azure = next((given for given in settings.active.values() if given.kind == "azure"), None)
-        routes = Table(
-            upstreams,
-            order=Order(clock, others=self._other_keys()),
-            aliases=settings.models,
-            default=settings.default_model,
-            azure_model=azure.models[0] if azure and azure.models else "",
-        )
-        self._known.routes = routes
-        lookout = Lookout(routes.open, clock)
-        lookout.start()
-        self._stack.push_async_callback(lookout.close)
+        routes = self._open_routes(upstreams)
         secret = self._ticket_secret()
         tickets = Tickets(secret, clock, lifetime=settings.tickets.lifetime)
         sessions = Sessions(secret, clock)
         records = Database.of(settings)
-        recorder = Recorder(log, records, clock, settings.prices)
+        talks = _talks(log, records, clock)
+        recorder = Recorder(log, records, clock, settings.prices, talks.taker)
         self._stack.push_async_callback(recorder.close)
         ring = self._open_ring(records)
         registry = Registry(
@@ -111,6 +104,7 @@ class Parts:
             tracer=self._open_tracer(),
         )
         self._stack.push_async_callback(registry.close)
+        self._stack.push_async_callback(talks.taker.close)
         topics = await self._open_topics()
         retention = settings.retention
         kept = Kept(frames=retention.frames, stored=retention.stored, tombstone=retention.tombstone)
@@ -126,6 +120,7 @@ class Parts:
             targets={name: self._target(name, given) for name, given in settings.proxy.items()},
             recorder=recorder,
             records=records,
+            talks=talks,
             exports=Shares(settings.limits.exports_per_owner, "exports"),
             tickets=tickets,
             sessions=sessions,
@@ -136,6 +131,22 @@ class Parts:
             metrics=metrics,
             metrics_key=settings.metrics.key.get_secret_value(),
         )
+
+    def _open_routes(self, upstreams: Sequence[Upstream]) -> Table:
+        settings, clock = self._settings, self._clock
+        azure = next((given for given in settings.active.values() if given.kind == "azure"), None)
+        routes = Table(
+            upstreams,
+            order=Order(clock, others=self._other_keys()),
+            aliases=settings.models,
+            default=settings.default_model,
+            azure_model=azure.models[0] if azure and azure.models else "",
+        )
+        self._known.routes = routes
+        lookout = Lookout(routes.open, clock)
+        lookout.start()
+        self._stack.push_async_callback(lookout.close)
+        return routes
 
     def _open_ring(self, records: Database) -> KeyRing:
         settings = self._settings
@@ -257,6 +268,11 @@ def _limits(settings: Settings) -> Limits:
         open_streams_per_owner=given.open_streams_per_owner,
         readers_per_stream=given.readers_per_stream,
     )
+
+
+def _talks(log: Log, records: Database, clock: Clock) -> Talks:
+    answers = Answers(records, clock)
+    return Talks(Conversations(records, clock), answers, Taker(log, answers, clock))
 
 
 def _manners(settings: Settings) -> Manners:

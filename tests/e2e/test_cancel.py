@@ -16,7 +16,8 @@ from tests.e2e.server import KINDS, HeadraceServer, upstream_toml
 
 from headrace.app import create_app
 from headrace.config.values import Settings, Store, Upstream
-from headrace.core.registry import Registry, Statistics
+from headrace.core.registry import Registry
+from headrace.core.statistics import Statistics
 from headrace.testing.scripted_upstream import Endless, Received, ScriptedUpstream, Stall, Trickle, head, sse
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from headrace.core.log import Batch, Head
 from headrace.core.rendering import Renderer
+from headrace.core.replay import all_records
 from headrace.core.stream import NOTHING_SEEN, Cursor, parse_event_id
 from headrace.errors import ErrorDetail
 from headrace.faces.dialects import DIALECTS, all_seen, view
-from headrace.faces.whole import all_records
 from headrace.model.dialect import CHAT, MESSAGES, RESPONSES, whole
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.model.record import Record

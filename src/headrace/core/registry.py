@@ -6,7 +6,6 @@ Everything that a face may do with a stream goes through here, and so does the q
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from headrace.core.meters import Meters
 from headrace.core.reader import Reader
 from headrace.core.rendering import Rendering, View
 from headrace.core.routing import Attempt
+from headrace.core.statistics import Statistics
 from headrace.core.stream import NOTHING_SEEN, Cursor, id_in, new_id
 from headrace.core.tracing import PassOn, Tracer
 from headrace.core.visits import Visits
@@ -51,17 +51,6 @@ class Cancelled(NamedTuple):
 
     running: bool
     state: State
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """How much is going on in this process."""
-
-    open_streams: int
-    renderings: int
-    readers: int
-    #: Bytes that renderings keep for readers who are a little behind.
-    held: int
 
 
 class Registry:
@@ -292,7 +281,9 @@ class Registry:
 
     async def finished(self, id: str) -> Outcome | None:
         """Wait for the end of a stream, however long that takes; None where it was deleted first."""
-        return await self._outcome(id, float("inf"))
+        if generation := self._generations.get(id):
+            await asyncio.wait([generation.ended])
+        return await self._outcome(id, NEVER)
 
     async def _outcome(self, id: str, seconds: float) -> Outcome | None:
         """How the stream has ended, within so many seconds; None where it has not."""

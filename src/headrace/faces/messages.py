@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from headrace.core.log import Head
+from headrace.core.replay import all_records
 from headrace.core.routing import Call, Forwarding, Target, speaks
 from headrace.core.stream import NOTHING_SEEN, Cursor, id_under
 from headrace.errors import StreamOpen, UpstreamRefused
@@ -25,7 +26,7 @@ from headrace.faces.requests import body_of, continued, cursor_of, leave_policy,
 from headrace.faces.service import Service, service
 from headrace.faces.starting import Wish, started, targets_of
 from headrace.faces.streamed import streamed
-from headrace.faces.whole import WholeReply, all_records
+from headrace.faces.whole import WholeReply
 from headrace.model.dialect import MESSAGES
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record

@@ -16,8 +16,11 @@ from headrace.faces.sessions import Sessions
 from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets
 from headrace.model.leave import LeavePolicy
+from headrace.records.answers import Answers
+from headrace.records.conversations import Conversations
 from headrace.records.database import Database
 from headrace.records.recorder import Recorder
+from headrace.records.taking import Taker
 from headrace.upstreams.target import ProxyTarget
 
 
@@ -42,6 +45,14 @@ class Proxied(NamedTuple):
     whole: int
 
 
+class Talks(NamedTuple):
+    """What is kept of conversations, of the answers in them, and who takes these over from their streams."""
+
+    conversations: Conversations
+    answers: Answers
+    taker: Taker
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """Made by the app when it starts; the same for all requests."""
@@ -56,6 +67,7 @@ class Service:
     recorder: Recorder
     #: Where the recorder writes, to be read page by page; and how many may do so.
     records: Database
+    talks: Talks
     exports: Shares
     tickets: Tickets
     sessions: Sessions

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from headrace.core.log import Log
 from headrace.core.reader import Reader
 from headrace.core.registry import Registry
-from headrace.errors import StoreUnavailable, StreamGone
+from headrace.core.replay import all_records
+from headrace.errors import StreamGone
 from headrace.faces.reply import left
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
@@ -49,15 +49,3 @@ class WholeReply(Response):
             leaving.cancel()
             ending.cancel()
             self._reader.close()
-
-
-async def all_records(log: Log, id: str) -> Sequence[Record]:
-    """All records of a stream that has ended. Bounded by the limits under which it was written."""
-    records: list[Record] = []
-    while True:
-        batch = await log.read(id, len(records), max_bytes=1 << 20)
-        records += batch.records
-        if batch.outcome is not None:
-            return records
-        if not batch.records:
-            raise StoreUnavailable

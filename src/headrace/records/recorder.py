@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from sqlalchemy import Connection, and_, delete, or_, select
@@ -64,21 +64,37 @@ class Kept(NamedTuple):
     body: dict[str, Any]
 
 
+class Taking(Protocol):
+    """Who takes over what streams have said, before the log may let go of them."""
+
+    async def take(self, heads: Sequence[Head]) -> None:
+        """Take over from closed streams; to do it twice is to do it once. Raises StoreError."""
+
+    async def forget(self, owner: str, id: str) -> None:
+        """Remove what was taken over from a stream. Raises StoreError."""
+
+
 class Recorder:
     """Fills the tables, off the hot path. One for each process; several on one database do not disturb each other.
 
     Nothing in here makes a stream wait or fail: while the database is slow or gone, closed streams stay in the log
     (which lets none go that is not recorded) and requests wait in memory.
-    ``prices`` are those of models, by name.
+    ``prices`` are those of models, by name. The ``taker`` sees each stream once it is recorded.
     """
 
     def __init__(
-        self, log: Retention, database: Database, clock: Clock, prices: Mapping[str, Price] | None = None
+        self,
+        log: Retention,
+        database: Database,
+        clock: Clock,
+        prices: Mapping[str, Price] | None = None,
+        taker: Taking | None = None,
     ) -> None:
         self._log = log
         self._database = database
         self._clock = clock
         self._prices = prices or {}
+        self._taker = taker
         self._waiting: dict[str, Kept] = {}
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
@@ -97,6 +113,8 @@ class Recorder:
             new = 0
             if rows:
                 new = await self._database.run(lambda connection: insert_new(connection, generations, rows))
+                if self._taker is not None:
+                    await self._taker.take(heads)
                 await self._log.mark_recorded([row["id"] for row in rows])
         except StoreError as error:
             self._failed(error)
@@ -158,6 +176,8 @@ class Recorder:
                 for table in tables
             )
 
+        if self._taker is not None:
+            await self._taker.forget(owner, id)
         return await self._database.run(remove) > 0 or waited
 
     async def expire_requests(self, before: float) -> int:
