@@ -43,7 +43,8 @@ def selftest(
     if report is not None:
         report.write_bytes(msgspec.json.format(msgspec.json.encode(reports), indent=1) + b"\n")
     short = [each.gate for each in reports if not each.holds]
-    typer.echo(f"{len(reports) - len(short)} of {len(reports)} gates hold" + (f"; not {', '.join(short)}" if short else ""))
+    told = f"{len(reports) - len(short)} of {len(reports)} gates hold"
+    typer.echo(f"{told}; not {', '.join(short)}" if short else told)
     raise typer.Exit(bool(short))
 
 

@@ -1,0 +1,59 @@
+"""Somebody who reads an answer, loses the server, and comes back with the last id."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from headrace.testing.client import Client
+
+
+class Asking(NamedTuple):
+    """A request, and the name by which its reply goes on: it is repeated with the last id that was seen."""
+
+    method: str
+    path: str
+    body: object = None
+    headers: Mapping[str, str] = {}
+
+    async def ask(self, port: int, last_id: str = "") -> Client:
+        """Send it, the first time or again."""
+        again = {"Last-Event-ID": last_id} if last_id else {}
+        return await Client(port).open(self.method, self.path, self.body, {**self.headers, **again})
+
+
+class Viewer:
+    """One reader of one answer, over as many connections as it takes."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        #: All that it has been shown, and the errors it was told.
+        self.text = ""
+        self.errors: list[str] = []
+        #: Told of an end that looks like a whole answer's.
+        self.done = False
+        self.connections = 0
+        self.stream = ""
+        self._last_id = ""
+        self._client: Client | None = None
+
+    async def come(self, port: int) -> "Viewer":
+        """Open a connection, and go on after what was seen."""
+        self._client = await self._asking.ask(port, self._last_id)
+        self.connections += 1
+        if self._client.status == 200:
+            self.stream = self.stream or self._client.stream
+        return self
+
+    async def watch(self, seconds: float = 20.0) -> "Viewer":
+        """Read until the reply ends, clean or not. Raises TimeoutError."""
+        client = self._client
+        if client is None:
+            raise RuntimeError("a viewer comes before it watches")
+        await client.rest(seconds)
+        if client.status != 200:
+            self.errors.append(str(client.status))
+            return self
+        self.text += client.text
+        self.errors += client.errors
+        self.done |= client.done
+        self._last_id = client.last_id or self._last_id
+        return self

@@ -1,0 +1,40 @@
+"""Answers whose every word is known, so that what is lost, doubled or altered shows."""
+
+from collections.abc import Callable
+from typing import Any
+
+from headrace.testing.scripted_upstream import Received, ScriptedUpstream, Stall, Step, Trickle, answer, head, sse
+
+#: More words than are ever read before something breaks.
+WORDS = [f"{number} " for number in range(4000)]
+TEXT = "".join(WORDS)
+
+#: The frames of all of them; made once, because making them takes longer than sending them.
+_BODY = sse(*WORDS)
+
+
+def endless(_: Received) -> list[Step]:
+    """Words at about 500 a second, in pieces that have nothing to do with frames; it never comes to its end."""
+    return [head(body="close"), Trickle(_BODY, size=700, pause=0.008), Stall()]
+
+
+def whole(count: int) -> Callable[[Received], list[Step]]:
+    """So many words at once, and a proper end."""
+    return lambda _: [answer(*WORDS[:count])]
+
+
+def is_beginning(text: str) -> bool:
+    """Whether a text is how the answer begins, without a gap and with nothing twice."""
+    return TEXT.startswith(text)
+
+
+def configuration(upstream: ScriptedUpstream, more: str = "") -> str:
+    """Settings for a server that has this upstream, under the model's name ``m``."""
+    key = "sk-of-the-gates-0123456789"
+    lines = ("[upstreams.up]", f'base_url = "{upstream.url}/v1"', f'api_key = "{key}"', 'models = ["m"]')
+    return "\n".join((*lines, more))
+
+
+def chat(text: str = "x", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - a request's fields
+    """A streaming chat request."""
+    return {"model": "m", "stream": True, "messages": [{"role": "user", "content": text}], **more}
