@@ -19,8 +19,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 #: Tests start ``headrace`` and ``node`` by name: those of this environment come first, then the system's servers.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin"])
 
-#: Helpers that Python's own multiprocessing keeps for the life of the process.
-_HELPERS = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
+#: Helpers that Python's own multiprocessing keeps for the life of the process; the database server for all tests, which
+#: is in a folder of this name.
+_HELPERS = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver", b"headrace-postgresql-")
 
 #: The tasks in which anyio's plugin runs tests and fixtures are coroutines of this class.
 _RUNNER = "TestRunner."
@@ -35,8 +36,6 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test after which, all its fixtures torn down, a task or a child process is still there."""
-    if request.node.get_closest_marker("postgresql"):
-        request.getfixturevalue("postgresql")  # outlives the test: it is there before the look
     before = _children()
     if "anyio_backend" in request.fixturenames:
         request.getfixturevalue("_no_task_left")

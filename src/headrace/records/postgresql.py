@@ -14,6 +14,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError
 
 from headrace.errors import ConfigError
 from headrace.records.engines import READERS, Engines
@@ -54,9 +55,9 @@ class PatientConnection(psycopg.Connection[Any]):
 def engines(url: str, patience: float) -> Engines:
     """Engines on one pool. ``patience`` is for how many seconds a connection, or a statement's answer, is waited for.
 
-    Raises ConfigError for a URL with parameters that are none of PostgreSQL's.
+    Raises ConfigError for a URL that cannot be read, or has parameters that are none of PostgreSQL's.
     """
-    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    parsed = _parsed(url)
     writing = create_engine(
         parsed,
         hide_parameters=True,  # they hold prompts
@@ -69,6 +70,13 @@ def engines(url: str, patience: float) -> Engines:
     event.listen(writing, "do_connect", _connector(patience))
     event.listen(writing, "begin", _limiter(patience))
     return Engines(writing, writing.execution_options(postgresql_readonly=True), _alone)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):
+        raise ConfigError("records.url: expected postgresql://USER:PASSWORD@HOST/DATABASE") from None
 
 
 def _bounds(url: URL, patience: float) -> dict[str, str]:
