@@ -1,6 +1,8 @@
 """What Redis holds of a topic, read and written: heads, entries of records, and the batches made of them."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -86,13 +88,19 @@ def batch_of(after: Offset, found: Sequence[Any], max_bytes: int) -> TopicBatch:
         first = last - len(held) + 1
         if first > offset.number + 1:
             raise StoreCorrupt
-        for record in held[offset.number + 1 - first : until - first + 1]:
-            records.append(record)
-            offset = Offset(epoch, offset.number + 1)
-            size += len(record)
-            if size >= max_bytes:
-                return TopicBatch(records, offset, int(tail), closed == b"1")
+        taken = _cut(held[offset.number + 1 - first : until - first + 1], max_bytes - size)
+        records.extend(taken)
+        size += sum(map(len, taken))
+        offset = Offset(epoch, offset.number + len(taken))
+        if size >= max_bytes:
+            break
     return TopicBatch(records, offset, int(tail), closed == b"1")
+
+
+def _cut(records: Sequence[bytes], room: int) -> Sequence[bytes]:
+    """As many as it takes to fill the room."""
+    sizes = list(accumulate(map(len, records)))
+    return records[: bisect_left(sizes, room) + 1]
 
 
 def _held(data: bytes) -> list[bytes]:
