@@ -202,3 +202,11 @@ class Retention(Protocol):
 
     async def expire(self, now: float, kept: Kept) -> int:
         """Turn old streams into tombstones and drop old tombstones; returns how many. ``now`` is in Unix seconds."""
+
+
+@runtime_checkable
+class Overview(Protocol):
+    """An ability: tell what is going on, whoever owns it."""
+
+    async def open_streams(self, limit: int = 200) -> Sequence[Head]:
+        """All owners' open streams, newest first: by the time of their creation, then by id."""

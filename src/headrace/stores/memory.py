@@ -148,6 +148,11 @@ class MemoryLog:
             end = 0 if mark is None else bisect_left(found, (mark.meta.created, before))
         return [self._streams[key].head() for _, key in reversed(found[max(0, end - limit) : end])]
 
+    async def open_streams(self, limit: int = 200) -> Sequence[Head]:
+        """All owners' open streams, newest first."""
+        found = [s for s in self._streams.values() if s.outcome is None and not s.gone]
+        return [s.head() for s in sorted(found, key=lambda s: (s.meta.created, s.id), reverse=True)[:limit]]
+
     async def drop(self, id: str, reason: str = "deleted") -> bool:
         """Leave a tombstone with owner and reason."""
         self._usable()

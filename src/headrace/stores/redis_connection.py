@@ -34,6 +34,7 @@ class Script:
 # The epoch is raised by whoever first sees that the server is another process than before (restarted, or another one
 # since a failover), or that the marker is gone (flushed): each may have cost the end of a log. It is raised to the
 # server's time in milliseconds at least, so that it goes on growing where Redis has forgotten that it was raised.
+# ``since`` (Unix milliseconds) is when it was raised: until then leases may have lapsed for want of a server.
 # ARGV: prefix, the server's run id or '' where it is not asked for, the highest epoch that the caller knows.
 _EPOCH = Script("""
 local key = ARGV[1] .. 'epoch'
@@ -42,9 +43,11 @@ local number, run, schema = tonumber(found[1]), found[2], tonumber(found[3])
 if schema and schema > 1 then return -1 end
 local known = tonumber(ARGV[3])
 if number and number >= known and (ARGV[2] == '' or run == ARGV[2]) then return number end
-local now = redis.call('TIME')
-local least = math.max(number or 0, known, now[1] * 1000 + math.floor(now[2] / 1000)) + 1
-redis.call('HSET', key, 'number', string.format('%d', least), 'schema', 1)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local least = math.max(number or 0, known, now) + 1
+redis.call('HSET', key, 'number', string.format('%d', least), 'schema', 1,
+  'since', string.format('%d', now))
 if ARGV[2] ~= '' then redis.call('HSET', key, 'run', ARGV[2]) end
 return least
 """)

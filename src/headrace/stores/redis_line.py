@@ -51,7 +51,7 @@ class Dialer:
         connection = self._connection()
         try:
             async with asyncio.timeout(DIAL):
-                await connection.connect()
+                await connection.connect()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
             logger.warning("redis cannot be reached (%s)", type(error).__name__)
             raise StoreUnavailable from None
@@ -88,7 +88,7 @@ class Line:
         except NoScriptError:
             raise ScriptMissing from None
         except ResponseError as error:
-            logger.warning("redis refused a command (%s)", type(error).__name__)
+            logger.warning("redis refused a command (%s)", _kind(error))
             if isinstance(error, ReadOnlyError | MasterDownError):
                 raise StoreUnavailable from None
             raise Refused from None
@@ -102,6 +102,12 @@ class Line:
             await self._connection.disconnect(nowait=True)
         except (RedisError, OSError):
             logger.debug("a line to redis was broken already")
+
+
+def _kind(error: ResponseError) -> str:
+    """Redis's own word for it, such as OOM or MISCONF; never the rest of its text."""
+    word = str(error).partition(" ")[0]
+    return word if type(error) is ResponseError and word.isupper() and word.isalpha() else type(error).__name__
 
 
 def bulk(part: bytes | str | int) -> bytes:

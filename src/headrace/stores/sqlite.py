@@ -218,6 +218,18 @@ class SqliteLog(SqliteWorker):
         heads.sort(key=lambda head: (head.meta.created, head.id), reverse=True)
         return heads[:limit]
 
+    async def open_streams(self, limit: int = 200) -> Sequence[Head]:
+        """All owners' open streams, newest first."""
+        place = self._place
+        await place.discover()
+        heads = []
+        for view in (place.own, *place.views.values()):
+            if view is not place.own:
+                await view.fresh()
+            heads += [tail.head() for tail in view.live.values() if tail.outcome is None and not tail.gone]
+        heads.sort(key=lambda head: (head.meta.created, head.id), reverse=True)
+        return heads[:limit]
+
     async def drop(self, id: str, reason: str = "deleted") -> bool:
         """Leave a tombstone with owner and reason; the file's own worker does it."""
         place = self._place

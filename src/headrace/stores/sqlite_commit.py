@@ -19,8 +19,9 @@ from headrace.core.meters import Meters
 from headrace.errors import HeadraceError, NotFound, StoreError, StoreUnavailable, StreamGone
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
+from headrace.stores.packed import pack
 from headrace.stores.sqlite_connection import immediate, store_errors
-from headrace.stores.sqlite_file import pack, seal
+from headrace.stores.sqlite_file import seal
 from headrace.stores.sqlite_view import View
 from headrace.stores.sqlite_writer import ChunkRow, Writer
 from headrace.stores.tail import Tail, payload

@@ -19,13 +19,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
-import msgspec
 
 from headrace.core.log import Bound, Head
 from headrace.errors import StoreCorrupt
-from headrace.model.outcome import Outcome
 from headrace.model.record import Record
-from headrace.model.request import Meta
+from headrace.stores.packed import meta_in, outcome_in, records_in
 from headrace.stores.sqlite_connection import Durability, connect
 
 SCHEMA_VERSION = 1
@@ -57,10 +55,6 @@ CREATE TABLE presence(stream TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 _SELECT = "SELECT number, id, meta, format, tail, size, outcome, compact, gone, change FROM streams"
-_encode = msgspec.msgpack.Encoder().encode
-_decode_records = msgspec.msgpack.Decoder(list[Record]).decode
-_decode_meta = msgspec.msgpack.Decoder(Meta).decode
-_decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
 
 class Row(NamedTuple):
@@ -128,19 +122,11 @@ def seal(stream: int, first: int, data: bytes) -> int:
     return zlib.crc32(data, (stream * 1_000_003 + first) & 0xFFFFFFFF)
 
 
-def pack(records: Sequence[Record]) -> bytes:
-    """Records as a blob."""
-    return _encode(records)
-
-
 def unpack(stream: int, first: int, last: int, crc: int, data: bytes) -> list[Record]:
     """A blob's records. Raises StoreCorrupt where they are not what was written."""
     if seal(stream, first, data) != crc:
         raise StoreCorrupt
-    try:
-        records = _decode_records(data)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise StoreCorrupt from error
+    records = records_in(data)
     if len(records) != last - first + 1:
         raise StoreCorrupt
     return records
@@ -148,11 +134,8 @@ def unpack(stream: int, first: int, last: int, crc: int, data: bytes) -> list[Re
 
 def _row(values: Sequence[Any]) -> Row:
     number, id, meta, format, tail, size, outcome, compact, gone, change = values
-    try:
-        ended = None if outcome is None else _decode_outcome(outcome)
-        return Row(number, Head(id, _decode_meta(meta), format, tail, ended, size, gone), bool(compact), change)
-    except msgspec.DecodeError as error:
-        raise StoreCorrupt from error
+    head = Head(id, meta_in(meta), format, tail, outcome_in(outcome), size, gone)
+    return Row(number, head, bool(compact), change)
 
 
 class Reader:

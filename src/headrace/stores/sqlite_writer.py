@@ -11,8 +11,9 @@ from headrace.errors import StoreCorrupt, StoreError
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
 from headrace.model.request import Meta
+from headrace.stores.packed import pack
 from headrace.stores.sqlite_connection import Durability, checkpoint, connect, immediate, ready
-from headrace.stores.sqlite_file import SCHEMA, SCHEMA_VERSION, Owed, pack, seal
+from headrace.stores.sqlite_file import SCHEMA, SCHEMA_VERSION, Owed, seal
 
 #: Serial numbers per opening of a file; the opening's own number stands above them.
 _SERIALS = 40

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from headrace.core.log import Bound, Health, Kept, Log, Name, Ownership, Retention, Signals
+from headrace.core.log import Bound, Health, Kept, Log, Name, Overview, Ownership, Retention, Signals
 from headrace.errors import StreamGone
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
@@ -200,6 +200,25 @@ async def the_dead_are_not_present(stage: Stage) -> None:
     await signals(two).set_presence("s", True)
     await stage.kill(two)
     same(await signals(one).present("s"), False)
+
+
+# --- overview
+
+
+@rule(Overview)
+async def what_is_open_is_seen_at_once(stage: Stage) -> None:
+    """All owners' open streams, newest first, whichever worker writes them; nothing that has ended or is gone."""
+    one, two = await stage.open(), await stage.open()
+    for n, log in enumerate((one, two, one, two, one)):
+        await log.create(f"s{n}", meta(f"owner{n}", created=1_800_000_000.0 + n // 2))
+    await one.append("s0", 0, numbered(1, 2))
+    await one.append("s4", 0, (), DONE)
+    await two.drop("s3")
+    for log in (one, two):
+        if not isinstance(log, Overview):
+            raise TypeError("this store says that it has Overview")
+        same([(head.id, head.tail) for head in await log.open_streams()], [("s2", 0), ("s1", 0), ("s0", 2)])
+        same([head.meta.owner for head in await log.open_streams(limit=1)], ["owner2"])
 
 
 # --- retention

@@ -1,0 +1,31 @@
+"""One entry of a stream's log in Redis: a batch of records, and the first one's number, the writer and a checksum."""
+
+import struct
+import zlib
+from collections.abc import Sequence
+
+from headrace.errors import StoreCorrupt
+from headrace.model.record import Record
+from headrace.stores.packed import pack, records_in
+
+#: The form of what follows.
+VERSION = 1
+#: Version, number of the first record, checksum, writer.
+_HEAD = struct.Struct(">BQI16s")
+
+
+def write_entry(first: int, writer: bytes, records: Sequence[Record]) -> bytes:
+    """Records from number ``first`` on; ``writer`` is 16 bytes."""
+    data = pack(records)
+    return _HEAD.pack(VERSION, first, zlib.crc32(data, first & 0xFFFFFFFF), writer) + data
+
+
+def read_entry(blob: bytes) -> tuple[int, list[Record]]:
+    """The first record's number, and the records. Raises StoreCorrupt where they are not what was written."""
+    if len(blob) < _HEAD.size:
+        raise StoreCorrupt
+    version, first, crc, _ = _HEAD.unpack_from(blob)
+    data = blob[_HEAD.size :]
+    if version != VERSION or zlib.crc32(data, first & 0xFFFFFFFF) != crc:
+        raise StoreCorrupt
+    return first, records_in(data)
