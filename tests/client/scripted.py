@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 from typing import Self
 
 from headrace.client import AsyncClient, Client
@@ -55,9 +56,12 @@ class Naps:
 
 
 class Scripted:
-    """Each answer goes over a connection of its own. ``asked`` are the requests: head and body."""
+    """Each answer goes over a connection of its own. ``asked`` are the requests: head and body.
 
-    def __init__(self, *answers: bytes) -> None:
+    An answer that can be called is made from the head.
+    """
+
+    def __init__(self, *answers: bytes | Callable[[str], bytes]) -> None:
         self._answers = answers
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -100,7 +104,7 @@ class Scripted:
                 return
             with connection:
                 self.asked.append(_request(connection))
-                connection.sendall(data)
+                connection.sendall(data(self.asked[-1][0]) if callable(data) else data)
 
     @property
     def lines(self) -> list[str]:
