@@ -284,7 +284,7 @@ MESSAGES = [
         "[server] hosts",
         "expected host names without scheme and port, found 'http://x'",
     ),
-    ("[store]\ndata = 'mysql:x'", "[store] data", "expected a folder, 'sqlite:FOLDER' or 'memory:'"),
+    ("[store]\ndata = 'mysql:x'", "[store] data", "expected a folder, 'sqlite:FOLDER', 'redis://HOST:PORT/DB' or 'memory:'"),
     ("[store]\ndurability = 'off'", "[store] durability", "expected 'process' or 'power', found 'off'"),
     ("[deadlines]\nidle = 'soon'", "[deadlines] idle", "expected a number, found 'soon'"),
     ("[deadlines]\nidle = 0", "[deadlines] idle", "expected greater than 0, found 0"),
@@ -380,7 +380,7 @@ MESSAGES = [
     (
         "[server]\nworkers = 2\n[store]\ndata = 'memory:'",
         "[server] workers",
-        "'memory:' belongs to one process; more workers need a data folder",
+        "'memory:' belongs to one process; more workers need a data folder or Redis",
     ),
     ("[files]\nfolder = 'nope'", "[files] folder", "there is no such folder"),
     ("[files]\nfolder = '.'", "[files] folder", "the data folder lies in it, and would be served"),

@@ -11,7 +11,7 @@ from headrace.config import Settings
 from headrace.config import Upstream as UpstreamSettings
 from headrace.core.clock import Clock, SystemClock
 from headrace.core.deadlines import Deadlines, Limits
-from headrace.core.log import Kept, Log
+from headrace.core.log import Kept, Log, Vault
 from headrace.core.meters import Meters
 from headrace.core.registry import Registry
 from headrace.core.routing import Forwarding, Upstream
@@ -37,10 +37,7 @@ from headrace.records.database import Database
 from headrace.records.keys import Keys
 from headrace.records.recorder import Recorder
 from headrace.records.taking import Taker
-from headrace.stores.memory import MemoryLog
-from headrace.stores.memory_topics import MemoryTopics
-from headrace.stores.sqlite import SqliteLog
-from headrace.stores.sqlite_topics import SqliteTopics
+from headrace.stores.opening import Streams, open_log, open_topics
 from headrace.upkeep import Upkeep
 from headrace.upstreams.anthropic import ANTHROPIC_URL, Anthropic
 from headrace.upstreams.azure import Azure
@@ -86,7 +83,7 @@ class Parts:
         for upstream in upstreams:
             self._stack.push_async_callback(upstream.close)
         routes = self._open_routes(upstreams)
-        secret = self._ticket_secret()
+        secret = await self._ticket_secret(log)
         tickets = Tickets(secret, clock, lifetime=settings.tickets.lifetime)
         sessions = Sessions(secret, clock)
         records = Database.of(settings)
@@ -105,7 +102,7 @@ class Parts:
         )
         self._stack.push_async_callback(registry.close)
         self._stack.push_async_callback(talks.taker.close)
-        topics = await self._open_topics()
+        topics = await self._open_topics(log)
         retention = settings.retention
         kept = Kept(frames=retention.frames, stored=retention.stored, tombstone=retention.tombstone)
         upkeep = Upkeep(registry, recorder, topics, kept, clock)
@@ -155,27 +152,19 @@ class Parts:
         self._stack.push_async_callback(ring.close)
         return ring
 
-    async def _open_log(self) -> MemoryLog | SqliteLog:
-        store = self._settings.store
-        if store.folder is None:
-            log: MemoryLog | SqliteLog = MemoryLog(self._clock)
-        else:
-            store.folder.mkdir(parents=True, exist_ok=True)
-            log = await SqliteLog(
-                store.folder, durability=store.durability, clock=self._clock, meters=self._meters
-            ).open()
+    async def _open_log(self) -> Streams:
+        settings, retention = self._settings, self._settings.retention
+        keep = max(retention.frames, retention.stored) + retention.tombstone
+        log = await open_log(settings.store, keep, self._clock, self._meters)
         self._stack.push_async_callback(log.close)
         return log
 
-    async def _open_topics(self) -> Topics:
-        store, limits = self._settings.store, self._settings.limits
-        if store.folder is None:
-            log: MemoryTopics | SqliteTopics = MemoryTopics(self._clock)
-        else:
-            log = await SqliteTopics.open(store.folder, durability=store.durability)
-        self._stack.push_async_callback(log.close)
+    async def _open_topics(self, log: Log) -> Topics:
+        limits = self._settings.limits
+        topics = await open_topics(self._settings.store, log, self._clock)
+        self._stack.push_async_callback(topics.close)
         return Topics(
-            log, self._clock, TopicLimits(limits.topic_record_bytes, limits.topic_bytes, limits.topics_per_owner)
+            topics, self._clock, TopicLimits(limits.topic_record_bytes, limits.topic_bytes, limits.topics_per_owner)
         )
 
     def _open_tracer(self) -> Tracer | None:
@@ -249,9 +238,11 @@ class Parts:
         whole = min(given.max_bytes or settings.limits.body_bytes, settings.limits.body_bytes)
         return Proxied(ProxyTarget(given.base_url, headers, given.methods, http), bounds, given.record, whole)
 
-    def _ticket_secret(self) -> bytes:
+    async def _ticket_secret(self, log: Log) -> bytes:
         configured = self._settings.tickets.secret.get_secret_value()
-        return configured.encode() if configured else secret_in(self._settings.store.folder)
+        if configured:
+            return configured.encode()
+        return await log.secret() if isinstance(log, Vault) else secret_in(self._settings.store.folder)
 
 
 def _deadlines(settings: Settings) -> Deadlines:

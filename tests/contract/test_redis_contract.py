@@ -32,7 +32,7 @@ class RedisStage:
         """No more renewals; the lease is by Redis's own clock, so its end is waited for."""
         assert isinstance(log, RedisLog)
         await log._stop()
-        await log._connection.close()
+        await log.connection.close()
         self.logs.remove(log)
         await asyncio.sleep(LEASE + 0.02)
         assert self.server.ask("EXISTS", f"headrace:w:{log._writer.hex}") == 0

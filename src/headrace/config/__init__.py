@@ -6,6 +6,7 @@ from headrace.config.keys import Key, KeyGrants
 from headrace.config.loading import environment, load
 from headrace.config.prices import Price
 from headrace.config.records import Records
+from headrace.config.stores import Store
 from headrace.config.targets import ProxyTarget
 from headrace.config.values import (
     Cors,
@@ -15,7 +16,6 @@ from headrace.config.values import (
     Retention,
     Server,
     Settings,
-    Store,
     Tickets,
     Upstream,
 )

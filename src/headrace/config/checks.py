@@ -22,6 +22,8 @@ def contradictions(settings: Settings, layers: Layers) -> Iterator[Problem]:
     yield from _targets(settings, layers)
     yield from _models(settings, layers)
     yield from _files(settings, layers)
+    if settings.store.redis and not _is_there("redis"):
+        yield Problem(layers.place(("store", "data")), "needs redis-py: pip install 'headrace[redis]'")
     if settings.otel.enabled and not _is_there("opentelemetry", "exporter", "otlp", "proto", "http"):
         yield Problem(layers.place(("otel", "enabled")), "needs OpenTelemetry: pip install 'headrace[otel]'")
 
@@ -69,7 +71,7 @@ def _server(settings: Settings, layers: Layers) -> Iterator[Problem]:
         if file is not None and not file.is_file():
             yield Problem(layers.place(("server", name)), "there is no such file")
     if server.workers > 1 and settings.store.folder is None:
-        text = "'memory:' belongs to one process; more workers need a data folder"
+        text = "'memory:' belongs to one process; more workers need a data folder or Redis"
         yield Problem(layers.place(("server", "workers")), text)
 
 

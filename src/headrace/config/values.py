@@ -35,6 +35,7 @@ from headrace.config.models import Models
 from headrace.config.observing import Log, Metrics, Otel
 from headrace.config.prices import Prices
 from headrace.config.records import Records
+from headrace.config.stores import Store
 from headrace.config.targets import Targets
 from headrace.model.leave import LeavePolicy
 
@@ -92,32 +93,6 @@ class Server(Value):
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
         return is_loopback(self.host)
-
-
-class Store(Value):
-    """Where streams are kept."""
-
-    data: Annotated[str, Field(min_length=1)] = "./headrace-data"
-    """A folder (also as `sqlite:FOLDER`), or `memory:` for streams that end with the process."""
-    durability: Literal["process", "power"] = "process"
-    """What a committed record survives: the death of the `process`, or a `power` cut too (slower)."""
-
-    @field_validator("data")
-    @classmethod
-    def _data(cls, data: str) -> str:
-        scheme, colon, rest = data.partition(":")
-        if not colon or len(scheme) == 1:  # a drive letter is not a scheme
-            return data
-        if scheme == "memory" and not rest:
-            return data
-        if scheme == "sqlite" and rest:
-            return data
-        raise ValueError("expected a folder, 'sqlite:FOLDER' or 'memory:'")
-
-    @property
-    def folder(self) -> Path | None:
-        """The data folder; None for `memory:`."""
-        return None if self.data == "memory:" else Path(self.data.removeprefix("sqlite:")).expanduser()
 
 
 class Limits(Value):

@@ -210,3 +210,11 @@ class Overview(Protocol):
 
     async def open_streams(self, limit: int = 200) -> Sequence[Head]:
         """All owners' open streams, newest first: by the time of their creation, then by id."""
+
+
+@runtime_checkable
+class Vault(Protocol):
+    """An ability: keep a secret for all who share the store, where that is more than one machine."""
+
+    async def secret(self) -> bytes:
+        """Random bytes, made at the first use; to sign what others must be able to check."""

@@ -6,6 +6,7 @@ nobody guesses about a living one.
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Self
 from uuid import uuid4
@@ -43,10 +44,12 @@ class RedisWorker:
         clock: Clock | None = None,
         meters: Meters | None = None,
     ) -> None:
-        self._connection = connection
+        #: For what else is kept on the same Redis; it is closed with this.
+        self.connection = connection
         self._clock = clock or SystemClock()
         self._lease = lease
-        self._scripts = Scripts(int(keep))
+        self._keep = int(keep)
+        self._scripts = Scripts(self._keep)
         self._writer = uuid4()
         #: The streams that this process writes, as it knows them, and those that have ended since.
         self._own: dict[str, Tail] = {}
@@ -63,13 +66,13 @@ class RedisWorker:
     @property
     def epoch(self) -> int:
         """Raised whenever Redis may have lost the end of a log."""
-        return self._connection.epoch
+        return self.connection.epoch
 
     async def open(self) -> Self:
         """Take a lease. Raises StoreUnavailable."""
         await self._beat()
-        await self._connection.watch(self._channel, self._hear)
-        if (policy := await self._connection.policy()) not in ("", "noeviction"):
+        await self.connection.watch(self._channel, self._hear)
+        if (policy := await self.connection.policy()) not in ("", "noeviction"):
             logger.warning("redis: maxmemory-policy is %s; only noeviction keeps what was acknowledged", policy)
         self._spawn(self._keep_lease())
         return self
@@ -82,10 +85,10 @@ class RedisWorker:
         await self._appends.close()
         await self._stop()
         try:
-            await self._connection.call(b"DEL", f"{self._connection.prefix}w:{self._writer.hex}")
+            await self.connection.call(b"DEL", f"{self.connection.prefix}w:{self._writer.hex}")
         except StoreUnavailable:
             logger.warning("redis cannot be told that this process ends; its lease will lapse")
-        await self._connection.close()
+        await self.connection.close()
         for tail in self._own.values():
             tail.call_wakes()
         self._followed.call_all()
@@ -100,19 +103,19 @@ class RedisWorker:
 
     @property
     def _channel(self) -> bytes:
-        return f"{self._connection.prefix}told:{self._writer.hex}".encode()
+        return f"{self.connection.prefix}told:{self._writer.hex}".encode()
 
     async def _run(self, script: Script, *args: bytes | str | int) -> Reply:
         """Run a script that may be run twice, and is where the line turns out to be broken."""
         if self._closed:
             raise StoreError("The store is closed.")
         try:
-            return await self._connection.run(script, self._connection.prefix, *args)
+            return await self.connection.run(script, self.connection.prefix, *args)
         except Refused:
             raise
         except StoreUnavailable:
             await asyncio.sleep(AGAIN)
-            return await self._connection.run(script, self._connection.prefix, *args)
+            return await self.connection.run(script, self.connection.prefix, *args)
 
     async def _many(self, script: Script, *args: bytes | str | int) -> list[Any]:
         reply = await self._run(script, *args)
@@ -150,7 +153,7 @@ class RedisWorker:
         number = await self._run(self._scripts.beat, self._writer.hex, int(self._lease * 1000))
         if number != b"%d" % self.epoch:
             logger.error("redis may have lost what it acknowledged: the epoch is raised")
-            await self._connection.learn_epoch()
+            await self.connection.learn_epoch()
         for id in [*self._doubtful]:
             await self._run(self._scripts.erase, id, self._writer.hex)
             self._doubtful.discard(id)
@@ -167,7 +170,17 @@ class RedisWorker:
         """Write a probe. Raises StoreUnavailable where Redis takes no writes."""
         if self._closed:
             raise StoreError("The store is closed.")
-        await self._connection.call(b"SET", self._connection.prefix + "probe", self._writer.hex, b"EX", 60)
+        await self.connection.call(b"SET", self.connection.prefix + "probe", self._writer.hex, b"EX", 60)
+
+    async def secret(self) -> bytes:
+        """A secret that all processes on this Redis share, made at its first use."""
+        key = self.connection.prefix + "secret"
+        await self.connection.call(b"SET", key, secrets.token_bytes(32), b"NX")
+        await self.connection.call(b"EXPIRE", key, self._keep)
+        secret = await self.connection.call(b"GET", key)
+        if not isinstance(secret, bytes):
+            raise StoreCorrupt
+        return secret
 
     # -- Ownership ---------------------------------------------------------------------------------------------------
 
