@@ -1,6 +1,7 @@
 """Topics on Redis, for any number of processes on any number of machines."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Sequence
 from functools import partial
@@ -12,8 +13,10 @@ from headrace.core.topic_log import Note, Offset, Topic, TopicAppended, TopicBat
 from headrace.errors import NotFound, OffsetAhead, StoreCorrupt, StoreError, StoreUnavailable, StreamGone
 from headrace.stores import redis_topics_scripts as scripts
 from headrace.stores.redis_connection import RedisConnection, Refused, Reply, Script
-from headrace.stores.redis_followers import Followers
+from headrace.stores.redis_followed import Followed
 from headrace.stores.redis_topics_rows import batch_of, entries, fork_bytes, head_of, note_bytes
+
+logger = logging.getLogger(__name__)
 
 #: Seconds until a call that may not have reached Redis is repeated, once.
 _AGAIN = 0.1
@@ -22,7 +25,7 @@ _FAULTS: dict[bytes, type[Exception]] = {
     b"none": NotFound,
     b"gone": StreamGone,
     b"ahead": OffsetAhead,
-    b"hole": StoreCorrupt,
+    b"lost": StreamGone,
 }
 
 
@@ -35,7 +38,7 @@ class RedisTopics:
 
     def __init__(self, connection: RedisConnection) -> None:
         self._connection = connection
-        self._followers = Followers(connection)
+        self._followed: Followed[TopicBatch] = Followed(connection)
         self._process = secrets.token_bytes(8)
         self._writes = count(1)
         self._closed = False
@@ -98,10 +101,10 @@ class RedisTopics:
         if wake is None:
             return await self._look(id, after, max_bytes)
         # Followed before the look: what comes between the two rings it.
-        followed = await self._followers.follow(id, wake)
+        await self._followed.wait(_name(id), wake)
         waits = False
         try:
-            batch = await followed.look((after, max_bytes), partial(self._look, id, after, max_bytes))
+            batch = await self._followed.look(_name(id), (after, max_bytes), partial(self._look, id, after, max_bytes))
             waits = batch.reached and not batch.closed
             return batch
         finally:
@@ -110,7 +113,7 @@ class RedisTopics:
 
     def forget(self, id: int, wake: Wake) -> None:
         """Drop a wake that has not been called."""
-        self._followers.forget(id, wake)
+        self._followed.forget(_name(id), wake)
 
     async def head(self, owner: str, path: str) -> TopicHead | None:
         """What stands at a path."""
@@ -132,21 +135,22 @@ class RedisTopics:
     async def drop(self, id: int) -> bool:
         """Remove a topic, or mark it as gone."""
         dropped = _number(await self._run(scripts.DROP, id))
-        self._followers.ring(id)
+        self._followed.call(_name(id))
         return dropped > 0
 
     async def expire(self, now: float) -> int:
-        """Drop what is due."""
+        """Drop what is due, and subscriptions that nobody uses."""
         dropped, due = 0, scripts.MOST_DUE
         while due == scripts.MOST_DUE:
             due, there = _rows(await self._run(scripts.EXPIRE, repr(now)))
             dropped += there
+        self._followed.sweep()
         return dropped
 
     async def close(self) -> None:
         """Wake those who wait: their next read says why. The connection is its opener's to close."""
         self._closed = True
-        await self._followers.close()
+        await self._followed.close()
 
     # --- inside
 
@@ -167,6 +171,8 @@ class RedisTopics:
         if verdict == b"flushed":
             await self._connection.learn_epoch()
             verdict, *rest = _rows(await self._run(script, *args))
+        if verdict == b"lost":
+            logger.error("redis has lost records of a topic")
         if verdict in _FAULTS:
             raise _FAULTS[verdict]
         return [verdict, *rest]
@@ -194,6 +200,11 @@ def _number(reply: Reply) -> int:
     if not isinstance(reply, int):
         raise StoreCorrupt
     return reply
+
+
+def _name(id: int) -> str:
+    """What a topic is called among all that is followed."""
+    return f"topic:{id}"
 
 
 def _or_nothing(value: float | None) -> str:

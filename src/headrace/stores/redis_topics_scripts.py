@@ -60,7 +60,7 @@ local function greater(one, other) return tonumber(one) > tonumber(other) and on
 local function put_off(id, touched, ttl)
   if ttl ~= '' then redis.call('ZADD', P .. 'topics-due', string.format('%.17g', touched + ttl), id) end
 end
-local function wake(id) redis.call('PUBLISH', P .. 'topic:' .. id, '') end
+local function wake(id) redis.call('PUBLISH', P .. '{topic:' .. id .. '}', '') end
 
 -- ARGV from `first` on: the last number of each entry, and its data.
 local function add(id, epoch, token, first)
@@ -137,7 +137,7 @@ if source ~= '' then
     end
   end
   epoch = number == 0 and '0' or place(list, number)
-  if not epoch then return {'hole'} end
+  if not epoch then return {'lost'} end
 end
 
 local current = store_epoch()
@@ -200,14 +200,14 @@ local tail, epoch, closed = of(id, 'tail', 'epoch', 'closed')
 if number > tonumber(tail) then return {'ahead'} end
 local list = sources(id)
 local known = number == 0 and '0' or ARGV[2] == tail and epoch or place(list, number)
-if not known then return {'hole'} end
+if not known then return {'lost'} end
 if known ~= ARGV[3] then return {'ahead'} end
 
 local found, size, at = {'yes', tail, closed}, 0, number + 1
 for _, source in ipairs(list) do
   while at <= source[2] and size < room do
     local part = redis.call('XRANGE', log(source[1]), at, '+', 'COUNT', 8)
-    if #part == 0 then return {'hole'} end
+    if #part == 0 then return {'lost'} end
     for _, entry in ipairs(part) do
       if at > source[2] or size >= room then break end
       found[#found + 1] = source[2]

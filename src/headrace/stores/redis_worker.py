@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from headrace.core.clock import Clock, SystemClock
 from headrace.core.deadlines import pause
-from headrace.core.log import Head
+from headrace.core.log import Batch, Head
 from headrace.core.meters import Meters
 from headrace.errors import StoreCorrupt, StoreError, StoreUnavailable
 from headrace.model.outcome import Outcome
@@ -57,7 +57,7 @@ class RedisWorker:
         #: Streams that may have been created although nobody was told.
         self._doubtful: set[str] = set()
         self._appends = Appends(connection, self._scripts, self._writer, self._own, meters or Meters())
-        self._followed = Followed(connection)
+        self._followed: Followed[Batch] = Followed(connection)
         self._cancels: list[Callable[[str], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None

@@ -1,13 +1,12 @@
-"""Who waits for a topic on Redis: nobody is forgotten, and nobody is told of what is older than the ring."""
+"""Who waits for a stream or a topic on Redis: nobody is forgotten, and nobody is told what is older than the news."""
 
 import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from headrace.core.topic_log import START, TopicBatch
 from headrace.errors import StoreError, StoreUnavailable
-from headrace.stores.redis_followers import Followers
+from headrace.stores.redis_followed import Followed
 from headrace.testing.clock import settle
 from headrace.testing.contract import Bell
 
@@ -35,8 +34,8 @@ async def channels():
 
 
 @pytest.fixture
-async def followers(channels):
-    made = Followers(channels)
+async def followed(channels):
+    made = Followed(channels)
     yield made
     await made.close()
 
@@ -44,51 +43,51 @@ async def followers(channels):
 def look(name: bytes, gate: asyncio.Future[None]):
     """A look that is answered with its name, when the gate opens."""
 
-    async def make() -> TopicBatch:
+    async def make() -> bytes:
         await gate
-        return TopicBatch([name], START, 1, False)
+        return name
 
     return make
 
 
-async def test_a_look_from_before_a_ring_is_not_shared_with_who_comes_after_it(channels, followers):
+async def test_a_look_from_before_a_ring_is_not_shared_with_who_comes_after_it(channels, followed):
     """It may not have seen what the ring was about, and no other ring would come."""
     channels.stands.set_result(None)
     gate = asyncio.get_running_loop().create_future()
-    followed = await followers.follow(1, Bell())
-    before = [asyncio.create_task(followed.look("key", look(name, gate))) for name in (b"old", b"never")]
+    await followed.wait("s", Bell())
+    before = [asyncio.create_task(followed.look("s", "key", look(name, gate))) for name in (b"old", b"never")]
     await settle()
-    channels.watched[b"headrace:topic:1"]()
-    after = asyncio.create_task(followed.look("key", look(b"new", gate)))
+    channels.watched[b"headrace:{s}"]()
+    after = asyncio.create_task(followed.look("s", "key", look(b"new", gate)))
     await settle()
     gate.set_result(None)
-    assert [[*(await task).records] for task in (*before, after)] == [[b"old"], [b"old"], [b"new"]]
+    assert [await task for task in (*before, after)] == [b"old", b"old", b"new"]
 
 
-async def test_whoever_has_asked_may_leave(channels, followers):
+async def test_whoever_has_asked_may_leave(channels, followed):
     """The look goes on for the others."""
     channels.stands.set_result(None)
     gate = asyncio.get_running_loop().create_future()
-    followed = await followers.follow(1, Bell())
-    first, second = (asyncio.create_task(followed.look("key", look(b"a", gate))) for _ in range(2))
+    await followed.wait("s", Bell())
+    first, second = (asyncio.create_task(followed.look("s", "key", look(b"a", gate))) for _ in range(2))
     await settle()
     first.cancel()
     gate.set_result(None)
-    assert (await second).records == [b"a"]
+    assert await second == b"a"
 
 
-async def test_nobody_follows_before_the_subscription_stands(channels, followers):
+async def test_nobody_follows_before_the_subscription_stands(channels, followed):
     """Of several that come meanwhile none is let in early."""
-    tasks = [asyncio.create_task(followers.follow(1, Bell())) for _ in range(2)]
+    tasks = [asyncio.create_task(followed.wait("s", Bell())) for _ in range(2)]
     await settle()
     assert not any(task.done() for task in tasks)
     channels.stands.set_result(None)
-    assert len({await task for task in tasks}) == 1
+    await asyncio.gather(*tasks)
 
 
-async def test_a_subscription_that_fails_is_tried_anew(channels, followers):
+async def test_a_subscription_that_fails_is_tried_anew(channels, followed):
     """All who waited for it are told; the next one asks again."""
-    tasks = [asyncio.create_task(followers.follow(1, Bell())) for _ in range(2)]
+    tasks = [asyncio.create_task(followed.wait("s", Bell())) for _ in range(2)]
     await settle()
     channels.stands.set_exception(StoreUnavailable())
     for task in tasks:
@@ -96,21 +95,33 @@ async def test_a_subscription_that_fails_is_tried_anew(channels, followers):
             await task
     channels.stands = asyncio.get_running_loop().create_future()
     channels.stands.set_result(None)
-    await followers.follow(1, Bell())
+    await followed.wait("s", Bell())
 
 
-async def test_closing_tells_everybody(channels, followers):
+async def test_a_subscription_that_fails_unseen_is_tried_anew_too(channels, followed):
+    """Whoever asked for it had left by then."""
+    task = asyncio.create_task(followed.wait("s", Bell()))
+    await settle()
+    task.cancel()
+    await settle()
+    channels.stands.set_exception(StoreUnavailable())
+    await settle()
+    with pytest.raises(StoreUnavailable):
+        await followed.wait("s", Bell())
+
+
+async def test_closing_tells_everybody(channels, followed):
     """Who waits is rung, who asks for a subscription is told, and nothing is watched any more."""
-    waits = asyncio.create_task(followers.follow(1, Bell()))
+    waits = asyncio.create_task(followed.wait("s", Bell()))
     await settle()
     channels.stands.set_result(None)
     await waits
     bell = Bell()
-    await followers.follow(1, bell)
+    await followed.wait("s", bell)
     channels.stands = asyncio.get_running_loop().create_future()
-    asks = asyncio.create_task(followers.follow(2, Bell()))
+    asks = asyncio.create_task(followed.wait("t", Bell()))
     await settle()
-    await followers.close()
+    await followed.close()
     assert bell.rung == 1
     with pytest.raises(StoreError):
         await asks
