@@ -19,6 +19,8 @@ from headrace.config import Settings, load
 from headrace.errors import HeadraceError, NotFound, RequestError
 from headrace.faces import (
     chat_completions,
+    conversation_answers,
+    conversations,
     exports,
     failures,
     files,
@@ -117,6 +119,8 @@ def create_app(settings: Settings) -> FastAPI:
         proxy,
         ticketing,
         signing_in,
+        conversations,
+        conversation_answers,
         models,
         health,
         metrics,

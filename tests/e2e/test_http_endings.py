@@ -217,6 +217,16 @@ async def test_the_whole_surface(house):
         assert b'"protected":false' in await ask("GET", "/api/session")
         await ask("POST", "/api/session", {"key": "any"}, status=204)
         await ask("DELETE", "/api/session", status=204)
+        await ask("POST", "/api/conversations", {"id": "c1"}, status=201)
+        assert b'"c1"' in await ask("GET", "/api/conversations")
+        one = "/api/conversations/{id}"
+        told = {"id": "a1", "message": {"id": "u1", "text": "x"}, "model": "good", "stream": False}
+        assert b"one two three" in await ask("POST", "/api/conversations/c1/answers", told, 201, f"{one}/answers")
+        await ask("GET", "/api/conversations/c1", route=one)
+        await ask("GET", "/api/conversations/c1/export", route=f"{one}/export")
+        await ask("PATCH", "/api/conversations/c1", {"title": "x"}, route=one)
+        await ask("DELETE", "/api/conversations/c1", route=one)
+        await ask("GET", "/api/conversations/%ff", status=404, route=one)
         await ask("GET", "/v1/streams")
         one = "/v1/streams/{id}"
         assert b"[DONE]" in await ask("GET", f"/v1/streams/{id}", route=one)

@@ -18,6 +18,7 @@ ASKED: Mapping[str, tuple[Route, ...]] = {
     "OpenAI Responses": ("responses",),
     "Anthropic Messages": ("messages",),
     "AI SDK": ("ui",),
+    "Conversations": ("ui",),
     "Simple chat": ("simple",),
     "Streams": ("streams", *_ANSWERS),
     "Topics": ("topics",),

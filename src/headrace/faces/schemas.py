@@ -160,3 +160,67 @@ SIMPLE = _body(
 
 #: What a page signs in with.
 SESSION = _body("The key.", ["key"], {"key": {"type": "string"}}, more=True)
+
+_SETTINGS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "model": {"type": "string"},
+        "system": {"type": "string"},
+        "temperature": {"type": "number"},
+        "top_p": {"type": "number"},
+        "max_tokens": {"type": "integer", "minimum": 1},
+        "reasoning_effort": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+_OWN_ID: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$", "description": "Made by the page."}
+_TITLE: dict[str, Any] = {"type": "string", "maxLength": 200}
+
+#: A new conversation.
+CONVERSATION = _body(
+    "The conversation; everything may be left out.",
+    [],
+    {"id": _OWN_ID, "title": _TITLE, "settings": _SETTINGS},
+    more=True,
+    required=False,
+)
+
+#: What changes of one.
+CONVERSATION_CHANGE = _body(
+    "What is to be changed.",
+    [],
+    {"title": _TITLE, "settings": _SETTINGS, "leaf": {"type": "string", "description": "The message shown last."}},
+    more=True,
+)
+
+#: An answer in a conversation.
+ANSWER = _body(
+    "The answer: below a new `message`, or with none below `parent` itself.",
+    ["id", "model"],
+    {
+        "id": _OWN_ID,
+        "parent": {"type": ["string", "null"], "description": "The message above; null at the root."},
+        "message": {
+            "type": "object",
+            "required": ["id"],
+            "properties": {
+                "id": _OWN_ID,
+                "text": {"type": "string"},
+                "parts": {
+                    "type": "array",
+                    "maxItems": 4,
+                    "items": {
+                        "type": "object",
+                        "required": ["data_url"],
+                        "properties": {"type": {"const": "image"}, "data_url": {"type": "string"}},
+                    },
+                },
+            },
+        },
+        "continue": {"type": "boolean", "description": "Go on from the answer `parent`, which was cut."},
+        "model": {"type": "string", "examples": ["demo"]},
+        "stream": {"type": "boolean", "default": True},
+        "settings": _SETTINGS,
+    },
+    more=True,
+)

@@ -104,6 +104,14 @@ class Ended(NamedTuple):
     outcome: Outcome
 
 
+def usage_of(outcome: Outcome) -> dict[str, Any] | None:
+    """What an answer has used, as it is kept; None where nobody knows."""
+    usage = outcome.usage
+    if usage is None:
+        return None
+    return {"input": min(usage.input, LARGEST), "output": min(usage.output, LARGEST), "exact": usage.exact}
+
+
 def name_of(conversation: str, answer: str, fingerprint: str = "") -> Name:
     """The name under which an answer's stream is started; ``fingerprint`` tells its request from another."""
     return Name("idempotency", f"{conversation}/{answer}", fingerprint)
@@ -304,7 +312,6 @@ def _taken(ended: Ended) -> Any:  # noqa: ANN401 - an Update
     mine = exists().where(conversations.c.id == messages.c.conversation, conversations.c.owner == ended.owner)
     unbound = messages.c.stream.is_(None)
     bound = and_(messages.c.stream == ended.stream, messages.c.state.is_(None))
-    usage = ended.outcome.usage
     return (
         update(messages)
         .where(messages.c.conversation == ended.conversation, messages.c.id == ended.id, mine, or_(unbound, bound))
@@ -313,8 +320,7 @@ def _taken(ended: Ended) -> Any:  # noqa: ANN401 - an Update
             state=str(ended.outcome.state),
             text=ended.said.text.replace("\0", ""),
             parts=ended.said.parts,
-            usage=usage
-            and {"input": min(usage.input, LARGEST), "output": min(usage.output, LARGEST), "exact": usage.exact},
+            usage=usage_of(ended.outcome),
         )
     )
 
