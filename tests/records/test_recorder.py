@@ -109,14 +109,6 @@ async def test_recorders_that_share_a_log_do_not_race_through_it(opens):
     assert len(await recorders[0].generations("alice", limit=BATCH + 1)) == BATCH
 
 
-async def test_what_is_inserted_by_several_at_once_is_there_once(opens):
-    """In whatever order each of them has it: nobody waits in a circle."""
-    heads = [closed(f"s{n:03}") for n in range(BATCH)]
-    logs = [Closed(*(heads if n % 2 else reversed(heads))) for n in range(4)]
-    counts = await asyncio.gather(*(Recorder(log, opens(5.0), FakeClock()).fill() for log in logs))
-    assert (sum(counts), [len(log.recorded) for log in logs]) == (BATCH, [BATCH] * 4)
-
-
 async def test_a_stop_records_all_that_has_ended(opens):
     """However much it is."""
     log = Closed(*(closed(f"s{n}") for n in range(2 * BATCH + 3)))
