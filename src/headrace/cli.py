@@ -1,16 +1,17 @@
 """The command line: the server (``serve``, ``check``), and what a shell does with one (:mod:`headrace.shell`)."""
 
 import socket
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from headrace import __version__, shell
-from headrace.config import Settings, environment, load, warnings
+from headrace import __version__, keyring, shell
+from headrace.config import Settings, environment, exposure, warnings
+from headrace.configured import Config, Data, refuse, settings_of
 from headrace.errors import ConfigError
 from headrace.observe.logs import configure
 from headrace.server import bind, run
-from headrace.supervisor import BAD_CONFIG, Supervisor
+from headrace.supervisor import Supervisor
 
 app = typer.Typer(
     name="headrace",
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Config = Annotated[str | None, typer.Option(help="The configuration file; else ./headrace.toml where there is one.")]
+app.add_typer(keyring.app)
 
 
 @app.callback(invoke_without_command=True)
@@ -38,16 +39,17 @@ def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on; beyond loopback a key is needed.")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 takes any that is free.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
-    data: Annotated[str | None, typer.Option(help="The data folder, or memory:")] = None,
+    data: Data = None,
 ) -> None:
     """Start the server. SIGTERM lets running answers finish (up to server.drain seconds) and exits with 0."""
     flags = {"host": host, "port": port, "workers": workers, "data": data}
-    settings = _load(config, flags)
+    settings = settings_of(config, flags)
     configure(settings.log)
+    _check_exposure(settings)
     try:
         sockets = bind(settings)
     except ConfigError as error:
-        _refuse(error)
+        refuse(error)
     address = _address(settings, sockets)
     if settings.server.workers == 1:
         run(settings, sockets, lambda: _announce(settings, address))
@@ -62,7 +64,7 @@ def serve(
 @app.command(hidden=True)
 def worker(*, sockets: Annotated[str, typer.Option()], lifeline: Annotated[int, typer.Option()]) -> None:
     """Serve on sockets that a supervisor has opened, for as long as it lives."""
-    settings = _load(None, {})
+    settings = settings_of(None, {})
     configure(settings.log)
     run(settings, [socket.socket(fileno=int(number)) for number in sockets.split(",")], lambda: None, lifeline)
 
@@ -70,7 +72,8 @@ def worker(*, sockets: Annotated[str, typer.Option()], lifeline: Annotated[int, 
 @app.command()
 def check(*, config: Config = None) -> None:
     """Validate the configuration and say exactly what is wrong with it."""
-    settings = _load(config, {})
+    settings = settings_of(config, {})
+    _check_exposure(settings)
     for warning in warnings(settings):
         print(f"warning: {warning}")
     print("The configuration is fine.")
@@ -84,15 +87,11 @@ def main() -> None:
     app()
 
 
-def _load(config: str | None, flags: dict[str, str | int | None]) -> Settings:
-    try:
-        return load(flags, config=config)
-    except ConfigError as error:
-        _refuse(error)
-
-
-def _refuse(error: ConfigError) -> NoReturn:
-    shell.end(error.message, BAD_CONFIG)
+def _check_exposure(settings: Settings) -> None:
+    """Refuse to be open to strangers: no key is known, configured or in the database."""
+    problem = exposure(settings)
+    if problem and not keyring.are_there(settings):
+        refuse(ConfigError(problem))
 
 
 def _address(settings: Settings, sockets: list[socket.socket]) -> str:
@@ -105,7 +104,7 @@ def _address(settings: Settings, sockets: list[socket.socket]) -> str:
 
 def _announce(settings: Settings, address: str) -> None:
     key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.keys else ""
-    print(f"Headrace {__version__} listens on {address}  (streams are kept in {settings.store.data})")
+    print(f"Headrace {__version__} listens on {address}  (streams are kept in {settings.store.place})")
     print(f"Try:  curl -N{key} '{address}/chat/stream?message=hello'")
     print(f"SDKs: base URL {address}/v1", flush=True)
     for warning in warnings(settings):

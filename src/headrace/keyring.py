@@ -169,7 +169,7 @@ def _tell(settings: Settings, made: NewKey, quiet: bool) -> None:
     say = partial(print, file=sys.stderr)
     if not quiet:
         key = made.stored
-        place = "PostgreSQL" if settings.records.url.get_secret_value() else settings.store.data
+        place = "PostgreSQL" if settings.records.url.get_secret_value() else settings.store.place
         until = "for good" if key.expires is None else f"until {_date(key.expires)}"
         say(f"A key of {key.owner}, with the id {key.id}, good {until} (kept in {place}):")
     print(made.secret, flush=True)

@@ -90,7 +90,7 @@ class Parts:
         talks = _talks(log, records, clock)
         recorder = Recorder(log, records, clock, settings.prices, talks.taker)
         self._stack.push_async_callback(recorder.close)
-        ring = self._open_ring(records)
+        ring = await self._open_ring(records)
         registry = Registry(
             log,
             clock,
@@ -145,11 +145,12 @@ class Parts:
         self._stack.push_async_callback(lookout.close)
         return routes
 
-    def _open_ring(self, records: Database) -> KeyRing:
+    async def _open_ring(self, records: Database) -> KeyRing:
         settings = self._settings
         keys = Keys(records, self._clock) if settings.records_last else None
         ring = KeyRing(settings.keys, keys, self._clock, exposed=not settings.server.loopback)
         self._stack.push_async_callback(ring.close)
+        await ring.open()
         return ring
 
     async def _open_log(self) -> Streams:

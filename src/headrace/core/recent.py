@@ -27,8 +27,8 @@ class Recent(Generic[K, V]):
     """Values by their names, from ``load``, which gives those that are there and raises StoreError.
 
     What is remembered is at most ``fresh`` seconds old, and at most ``most`` names; those asked for longest ago go
-    first. While the source is away, what was there counts for ``grace`` seconds; ``patience`` is how long it is waited
-    for.
+    first. While the source is away, what was there counts for ``grace`` seconds. It is waited for ``patience`` seconds
+    by those for whom something counts, and ``longest`` by others.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Recent(Generic[K, V]):
         grace: float = 60.0,
         most: int = 10_000,
         patience: float = 1.0,
+        longest: float = 5.0,
     ) -> None:
         self._load = load
         self._clock = clock
@@ -47,6 +48,7 @@ class Recent(Generic[K, V]):
         self._grace = grace
         self._most = most
         self._patience = patience
+        self._longest = longest
         self._known: dict[K, _Known[V]] = {}
         self._wanted: set[K] = set()
         self._running: asyncio.Task[Mapping[K, V] | None] | None = None
@@ -63,7 +65,7 @@ class Recent(Generic[K, V]):
         kept = known.value if known is not None and age < self._grace else None
         if kept is not None and self._away:  # the answer is for whoever asks next
             return kept
-        await asyncio.wait([asking], timeout=self._patience)
+        await asyncio.wait([asking], timeout=self._longest if kept is None else self._patience)
         self._away = self._away or not asking.done()
         found = asking.result() if asking.done() else None
         if found is not None:

@@ -5,6 +5,7 @@ enough for whoever shows a key and for whoever shows a ticket or a session made 
 key. What is made, revoked or rotated in the database is known to every process five seconds later.
 """
 
+import contextlib
 import math
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -15,6 +16,7 @@ from headrace.config import Key
 from headrace.config.key_text import digest_of, id_of, is_new_key
 from headrace.core.clock import Clock
 from headrace.core.recent import Recent
+from headrace.errors import StoreUnavailable
 from headrace.model.grants import Grants
 from headrace.model.leave import LeavePolicy
 from headrace.records.keys import Keys, StoredKey
@@ -40,6 +42,11 @@ class KeyRing:
         self._stored = Recent(partial(_find, stored), clock) if stored is not None else None
         self._openings = Recent(partial(_find_opening, stored), clock) if stored is not None else None
         self._protected = bool(configured) or exposed
+
+    async def open(self) -> None:
+        """Look for the first time, so that no request waits for it. A database that is away is asked again by those."""
+        with contextlib.suppress(StoreUnavailable):
+            await self.is_protected()
 
     async def is_protected(self) -> bool:
         """Whether a key is needed. Raises StoreUnavailable where nobody can tell any more: that opens no door.
