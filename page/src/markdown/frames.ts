@@ -20,6 +20,9 @@ export function inFrame(job: Job): void {
   requestAnimationFrame(run);
 }
 
+/** Whether all that was asked for is on the page. */
+export const rendered = (): boolean => waiting.size === 0;
+
 function run(): void {
   asked = false;
   const began = performance.now();

@@ -2,7 +2,7 @@
 // half a mark is not shown yet.
 
 /** Half of a mark that begins a line: of a heading, list, quotation, rule, fence or underline. */
-const HALF_LINE = /(^|\n)[ \t]*(?:[-=*_+#>]{1,6}|\d{1,9}[.)]?|`{1,2}|~{1,2}|!?\[)[ \t]*$/;
+const HALF_LINE = /(^|\n)[ \t]*(?:[-=*_+#>|]{1,6}|\d{1,9}[.)]?|`{1,2}|~{1,2}|!?\[)[ \t]*$/;
 
 /** A fence, opened and maybe closed. */
 const FENCE = /^ {0,3}(`{3,}|~{3,})/gm;
@@ -10,8 +10,8 @@ const FENCE = /^ {0,3}(`{3,}|~{3,})/gm;
 /** A link or an image of which the address has not ended; its text may hold a pair of brackets. */
 const HALF_LINK = /!?\[((?:[^[\]\\]|\\.|\[[^[\]]*\])*)\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:\s[^)]*)?$/;
 
-/** The text of a link that has not ended. */
-const HALF_TEXT = /(!?)\[([^[\]\n]*)$/;
+/** The text of a link of which nothing else is there yet. */
+const HALF_TEXT = /(?<!\w)!?\[([^[\]\n]*)\]?$/;
 
 /** How much of a long paragraph is looked at. */
 const LOOKED_AT = 4000;
@@ -35,9 +35,11 @@ function fenced(source: string): boolean {
 
 /** A row of names is a table before the line below it says so; otherwise it would be text first. */
 function withTable(text: string): string {
-  const [, before = "", head, rule] = /^(\s*)(\|[^\n]*\|)[ \t]*(?:\n([ \t:|-]*))?$/.exec(text) ?? [];
-  if (head === undefined || (rule && /-\|\s*$/.test(rule) && cells(rule) === cells(head))) return text;
-  return `${before}${head}\n${"|---".repeat(cells(head))}|`;
+  const [, before = "", head, rule] = /^(\s*)(\|[^\n]*[^\n|\s][^\n|]*\|?)[ \t]*(?:\n([ \t:|-]*))?$/.exec(text) ?? [];
+  if (head === undefined) return text;
+  const row = head.endsWith("|") ? head : `${head}|`;
+  if (rule && /-\|\s*$/.test(rule) && cells(rule) === cells(row)) return text;
+  return `${before}${row}\n${"|---".repeat(cells(row))}|`;
 }
 
 const cells = (row: string): number => row.trim().replace(/\\\|/g, "").split("|").length - 2;
@@ -57,7 +59,7 @@ function withoutHalfLinks(text: string): string {
   const half = HALF_LINK.exec(text) ?? HALF_TEXT.exec(text);
   if (!half) return text;
   const image = half[0].startsWith("!");
-  return text.slice(0, half.index) + (image ? "" : (half.length > 2 ? half[2] : half[1]));
+  return text.slice(0, half.index) + (image ? "" : half[1]);
 }
 
 /** Where code has begun that does not end; -1: nowhere. */

@@ -29,6 +29,9 @@ export class Rendering implements Job {
   #offset = 0;
   #place = START;
   #references: References = {};
+  /** The units that come then, of the text as it was when it was last looked at. */
+  #finished: Unit[] = [];
+  #open: readonly Unit[] = [];
 
   constructor(host: HTMLElement) {
     this.#host = host;
@@ -47,19 +50,35 @@ export class Rendering implements Job {
   }
 
   step(until: number): boolean {
-    const { finished, open } = units(this.#text.slice(this.#offset), this.#place.items > 0, this.#done);
-    for (const unit of finished) {
+    for (let unit; (unit = this.#next()); ) {
       this.#finish(unit);
       if (performance.now() > until) return true;
     }
+    this.#showOpen();
+    return false;
+  }
+
+  /** The next unit that is finished, of the text as it is now. */
+  #next(): Unit | undefined {
+    if (!this.#finished.length) this.#look();
+    return this.#finished.shift();
+  }
+
+  /** See which units there are beyond those that are shown as finished. */
+  #look(): void {
+    const { finished, open } = units(this.#text.slice(this.#offset), this.#place.items > 0, this.#done);
+    this.#finished = [...finished];
+    this.#open = open;
+  }
+
+  #showOpen(): void {
     const references = Object.create(this.#references) as References;
-    const last = open.at(-1);
-    const end = open.reduce(
+    const last = this.#open.at(-1);
+    const end = this.#open.reduce(
       (place, unit) => this.#put(unit === last ? { ...unit, source: mend(unit.source) } : unit, place, references),
       this.#place,
     );
     this.#trim(end);
-    return false;
   }
 
   #finish(unit: Unit): void {
@@ -98,8 +117,9 @@ export class Rendering implements Job {
   #nodes(source: string, references: References): Element[] {
     const fragment = sanitized(markdown.render(source, { references }));
     decorate(fragment);
-    for (const list of fragment.querySelectorAll(":scope > ul, :scope > ol")) list.replaceChildren(...list.children);
-    return [...fragment.children];
+    const nodes = [...fragment.children];
+    for (const list of nodes) if (/^[OU]L$/.test(list.tagName)) list.replaceChildren(...list.children);
+    return nodes;
   }
 
   #trim(place: Place): void {
@@ -115,6 +135,7 @@ export class Rendering implements Job {
   #forget(): void {
     this.#host.replaceChildren();
     this.#offset = 0;
+    this.#finished = [];
     this.#place = START;
     this.#references = {};
   }
