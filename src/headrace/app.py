@@ -20,6 +20,7 @@ from headrace.errors import HeadraceError, NotFound, RequestError
 from headrace.faces import (
     chat_completions,
     conversation_answers,
+    conversation_watch,
     conversations,
     exports,
     failures,
@@ -119,6 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
         proxy,
         ticketing,
         signing_in,
+        conversation_watch,
         conversations,
         conversation_answers,
         models,

@@ -19,6 +19,7 @@ from headrace.core.topics import TopicLimits, Topics
 from headrace.core.tracing import ClosingTracer, Tracer
 from headrace.errors import ConfigError
 from headrace.faces.auth import Authenticator
+from headrace.faces.feed import LISTENERS, Feeds
 from headrace.faces.folder import Folder
 from headrace.faces.key_ring import KeyRing
 from headrace.faces.relay import Bounds
@@ -119,6 +120,8 @@ class Parts:
             records=records,
             talks=talks,
             exports=Shares(settings.limits.exports_per_owner, "exports"),
+            feeds=Feeds(registry),
+            listeners=Shares(LISTENERS, "feeds"),
             tickets=tickets,
             sessions=sessions,
             protected=ring.is_protected,

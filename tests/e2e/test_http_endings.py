@@ -280,6 +280,13 @@ async def test_the_whole_surface(house):
             await ask("GET", path)
         await ask("GET", "/nope", status=404)
         await ask("POST", "/chat", b"{nope", status=400)
+    # Feeds have no end of their own: a connection for each, which is dropped.
+    for feed in ("/api/conversations/watch",):
+        async with await Http1.connect(house.port) as http:
+            await http.ask("GET", feed)
+            await http.chunk()
+            assert http.status == 200
+            asked.add(("GET", feed))
     there = {
         (method, route.path)
         for router in create_app(Settings()).routes

@@ -1,19 +1,11 @@
-"""Answers in conversations: asked once, followed as streams, taken over when they end, and safe wherever a start dies."""
+"""Answers in conversations: asked once, followed, taken over when they end, and safe wherever a start dies."""
 
 import asyncio
 import json
 
-import pytest
-from tests.faces.front import ALICE, BOB, KEYS, Fake, bearer, front, frames, script
+from tests.faces.front import Fake, frames, front, script
 
-from headrace.errors import StoreUnavailable, UpstreamRefused
-from headrace.model.dialect import CHAT, UI
 from headrace.model.outcome import Usage
-from headrace.model.request import Meta
-from headrace.records.answers import name_of
-from headrace.records.taking import STARTING
-from headrace.testing.clock import settle
-from headrace.testing.fake_upstream import chunk
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 

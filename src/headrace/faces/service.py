@@ -10,6 +10,7 @@ from headrace.core.registry import Registry
 from headrace.core.routing import Forwarder, Routes
 from headrace.core.topics import Topics
 from headrace.faces.auth import Caller
+from headrace.faces.feed import Feeds
 from headrace.faces.folder import Folder
 from headrace.faces.relay import Bounds
 from headrace.faces.sessions import Sessions
@@ -69,6 +70,9 @@ class Service:
     records: Database
     talks: Talks
     exports: Shares
+    #: What is looked at while somebody listens; and how many may listen.
+    feeds: Feeds
+    listeners: Shares
     tickets: Tickets
     sessions: Sessions
     #: Whether a key is needed here; it may be, from some moment on.
