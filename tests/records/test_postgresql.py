@@ -212,6 +212,31 @@ def test_a_parameter_that_nobody_knows_is_told_at_once(postgresql_url):
     assert PASSWORD not in f"{caught.value!r}"
 
 
+async def test_a_database_that_cannot_hold_every_text_is_refused(postgresql):
+    """What is in another encoding would take some answers and not others."""
+    with postgresql.connect() as connection:
+        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    database = Database(None, url=postgresql.url("latin"))
+    with pytest.raises(StoreUnavailable, match="UTF-8"):
+        await database.run(one)
+    await database.close()
+    postgresql.drop_database("latin")
+
+
+async def test_a_client_may_name_what_no_text_of_postgresql_can_be(database):
+    """It is not there, as it is not there in SQLite."""
+    recorder = Recorder(Closed(closed("s1")), database, SystemClock())
+    await recorder.fill()
+    for id in ("s1\0", "\0", "\ud800", "s1\udc00", "😀\0é"):
+        assert await recorder.generation("alice", id) is None
+        assert await recorder.generations("alice", before=id, conversation=id) == []
+        assert await recorder.forget("alice", id) is False
+    assert (
+        await database.run(lambda connection: connection.execute(text("SELECT :x"), {"x": "é\0😀"}).scalar())
+        == "é\ufffd😀"
+    )
+
+
 @pytest.mark.parametrize("where", ["127.0.0.1:1,127.0.0.1:2", "127.0.0.1:port"])
 def test_a_url_that_cannot_be_read_is_told_without_the_password(where):
     """Several hosts, each with its port, stand in the query."""

@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.adapt import Buffer
 from psycopg.conninfo import make_conninfo
+from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 
-from headrace.errors import ConfigError
+from headrace.errors import ConfigError, StoreUnavailable
 from headrace.records.engines import READERS, Engines
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ LOCK = int.from_bytes(b"headrace", "big") >> 1
 
 _LIMIT = text("SELECT set_config('statement_timeout', :milliseconds, true)")
 _ALONE = text("SELECT pg_advisory_xact_lock(:lock)")
+_ENCODING = text("SHOW server_encoding")
 
 
 class PatientConnection(psycopg.Connection[Any]):
@@ -52,6 +55,19 @@ class PatientConnection(psycopg.Connection[Any]):
             raise
 
 
+class PlainTextDumper(StrDumperUnknown):
+    """Texts as PostgreSQL takes them: what it has no place for, and SQLite has, becomes U+FFFD.
+
+    So a client's odd name is looked for in vain here too, instead of being an error that only this database has.
+    """
+
+    def dump(self, obj: str) -> Buffer | None:
+        """As psycopg's, for any text."""
+        if "\0" in obj or not obj.isascii():
+            obj = obj.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return super().dump(obj)
+
+
 def engines(url: str, patience: float) -> Engines:
     """Engines on one pool. ``patience`` is for how many seconds a connection, or a statement's answer, is waited for.
 
@@ -61,7 +77,7 @@ def engines(url: str, patience: float) -> Engines:
     writing = create_engine(
         parsed,
         hide_parameters=True,  # they hold prompts
-        connect_args={"prepare_threshold": None, **_bounds(parsed, patience)},
+        connect_args={"prepare_threshold": None, "client_encoding": "utf8", **_bounds(parsed, patience)},
         pool_size=READERS + 1,
         max_overflow=0,
         pool_pre_ping=True,
@@ -116,6 +132,7 @@ def _connector(patience: float) -> Callable[..., PatientConnection]:
             again = time.monotonic() + PAUSE
             raise
         connection.patience = patience + GRACE
+        connection.adapters.register_dumper(str, PlainTextDumper)
         return connection
 
     return connect
@@ -133,7 +150,9 @@ def _limiter(patience: float) -> Callable[[Connection], None]:
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
-    """Wait for whoever migrates now, as long as for any statement; then there is time."""
+    """Wait for whoever migrates now, as long as for any statement; then there is time. Raises StoreUnavailable."""
+    if connection.execute(_ENCODING).scalar() != "UTF8":
+        raise StoreUnavailable("The records database is not in UTF-8.")
     connection.execute(_ALONE, {"lock": LOCK})
     connection.execute(_LIMIT, {"milliseconds": "0"})
     driver: Any = connection.connection.driver_connection
