@@ -284,7 +284,11 @@ MESSAGES = [
         "[server] hosts",
         "expected host names without scheme and port, found 'http://x'",
     ),
-    ("[store]\ndata = 'mysql:x'", "[store] data", "expected a folder, 'sqlite:FOLDER', 'redis://HOST:PORT/DB' or 'memory:'"),
+    (
+        "[store]\ndata = 'mysql:x'",
+        "[store] data",
+        "expected a folder, 'sqlite:FOLDER', 'redis://HOST:PORT/DB' or 'memory:'",
+    ),
     ("[store]\ndurability = 'off'", "[store] durability", "expected 'process' or 'power', found 'off'"),
     ("[deadlines]\nidle = 'soon'", "[deadlines] idle", "expected a number, found 'soon'"),
     ("[deadlines]\nidle = 0", "[deadlines] idle", "expected greater than 0, found 0"),
