@@ -28,8 +28,10 @@ from headrace.faces.sessions import Sessions
 from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets, secret_in
 from headrace.model.dialect import CHAT, RESPONSES
+from headrace.observe.health import Probe, StoreHealth
 from headrace.observe.logs import count_dropped
 from headrace.observe.metrics import Metrics
+from headrace.observe.overview import Board
 from headrace.observe.siblings import folder_in
 from headrace.observe.upstreams import CountedHttp, Known
 from headrace.records.answers import Answers
@@ -128,7 +130,8 @@ class Parts:
             folder=self._open_folder(),
             authenticate=Authenticator(ring, tickets, sessions).of_request,
             manners=_manners(settings),
-            metrics=metrics,
+            overview=Board(registry, metrics.snapshot, self._health(log, topics, records)).looking,
+            metrics=metrics if settings.metrics.enabled else None,
             metrics_key=settings.metrics.key.get_secret_value(),
         )
 
@@ -184,10 +187,16 @@ class Parts:
         self._stack.push_async_callback(tracer.close)
         return tracer
 
-    async def _open_metrics(self, registry: Registry) -> Metrics | None:
+    def _health(self, log: Streams, topics: Topics, records: Database) -> StoreHealth:
+        probes = {
+            "streams": Probe(_kind(log), log.check),
+            "topics": Probe(_kind(topics.log), lambda: topics.log.list("", limit=1)),
+            "records": Probe(records.kind, records.check),
+        }
+        return StoreHealth(probes, self._clock)
+
+    async def _open_metrics(self, registry: Registry) -> Metrics:
         settings = self._settings
-        if not settings.metrics.enabled:
-            return None
         data = settings.store.folder
         shared = data is not None and settings.server.workers > 1
         metrics = Metrics(registry, self._clock, folder_in(data) if data is not None and shared else None)
@@ -263,6 +272,11 @@ def _limits(settings: Settings) -> Limits:
         open_streams_per_owner=given.open_streams_per_owner,
         readers_per_stream=given.readers_per_stream,
     )
+
+
+def _kind(store: object) -> str:
+    """What a store is called: ``sqlite`` where its module is ``sqlite_topics``."""
+    return type(store).__module__.rpartition(".")[2].partition("_")[0]
 
 
 def _talks(log: Log, records: Database, clock: Clock) -> Talks:

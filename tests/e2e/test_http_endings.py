@@ -227,6 +227,8 @@ async def test_the_whole_surface(house):
         await ask("PATCH", "/api/conversations/c1", {"title": "x"}, route=one)
         await ask("DELETE", "/api/conversations/c1", route=one)
         await ask("GET", "/api/conversations/%ff", status=404, route=one)
+        one = "/api/overview/streams/{id}/cancel"
+        await ask("POST", f"/api/overview/streams/{id}/cancel", route=one)
         await ask("GET", "/v1/streams")
         one = "/v1/streams/{id}"
         assert b"[DONE]" in await ask("GET", f"/v1/streams/{id}", route=one)
@@ -281,7 +283,7 @@ async def test_the_whole_surface(house):
         await ask("GET", "/nope", status=404)
         await ask("POST", "/chat", b"{nope", status=400)
     # Feeds have no end of their own: a connection for each, which is dropped.
-    for feed in ("/api/conversations/watch",):
+    for feed in ("/api/conversations/watch", "/api/overview"):
         async with await Http1.connect(house.port) as http:
             await http.ask("GET", feed)
             await http.chunk()

@@ -7,7 +7,7 @@ when it is due, and one sweep, four times a second, asks everybody.
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from headrace.core.clock import Clock, Timer
 
@@ -46,6 +46,12 @@ def resolve(future: "asyncio.Future[None]") -> None:
     """Let whoever waits go on. Harmless where it has been done."""
     if not future.done():
         future.set_result(None)
+
+
+def heed(future: "asyncio.Future[Any]") -> None:
+    """Nobody may wait for it any more; that it failed is nobody's business then. To be called when it is done."""
+    if not future.cancelled():
+        future.exception()
 
 
 class Watched(Protocol):

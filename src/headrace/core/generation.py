@@ -146,6 +146,11 @@ class Generation:
             self._abandon_at = NEVER
             self._on_abandoned(self)
 
+    @property
+    def upstream(self) -> str:
+        """The name of the upstream that is asked, or that answers; empty before the first."""
+        return self._attempt.upstream.name if self._attempt else ""
+
     # -- its life ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -377,7 +382,7 @@ class Generation:
             retry_after=retry_after,
             detail=detail,
             usage=answer.usage if answer else None,
-            upstream=self._attempt.upstream.name if self._attempt else "",
+            upstream=self.upstream,
             upstream_model=(answer.model if answer else "") or (self._attempt.call.model if self._attempt else ""),
             ignored=answer.ignored if answer else 0,
             tried=tuple(self._tried),

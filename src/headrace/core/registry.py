@@ -5,12 +5,13 @@ Everything that a face may do with a stream goes through here, and so does the q
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from headrace.core.clock import Clock
-from headrace.core.deadlines import NEVER, Deadlines, Limits, Sweep, pause, resolve
+from headrace.core.deadlines import NEVER, Deadlines, Limits, Sweep, heed, pause, resolve
 from headrace.core.generation import Generation
 from headrace.core.log import FIRST_COMES, Bound, Head, Log, Name, Ownership, Signals
 from headrace.core.meters import Meters
@@ -104,7 +105,7 @@ class Registry:
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            starting.add_done_callback(_heed)
+            starting.add_done_callback(heed)
             raise
 
     async def _start(
@@ -373,6 +374,17 @@ class Registry:
             held=sum(rendering.held for rendering in self._renderings.values()),
         )
 
+    def readers(self) -> Counter[str]:
+        """How many clients of this process read each stream."""
+        found: Counter[str] = Counter()
+        for rendering in self._renderings.values():
+            found[rendering.id] += rendering.readers
+        return found
+
+    def upstream_of(self, id: str) -> str:
+        """The upstream that this process asks for an open stream; empty where another process does."""
+        return self._generations[id].upstream if id in self._generations else ""
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -382,9 +394,3 @@ class Registry:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("a signal could not be sent (%s)", type(error).__name__)
-
-
-def _heed(started: "asyncio.Future[Started]") -> None:
-    """Nobody waits for it any more; that it failed is nobody's business then."""
-    if not started.cancelled():
-        started.exception()

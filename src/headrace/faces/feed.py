@@ -11,7 +11,7 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from headrace.core.clock import Clock
-from headrace.core.deadlines import pause, resolve
+from headrace.core.deadlines import heed, pause, resolve
 from headrace.core.registry import Registry
 from headrace.errors import Draining, StoreError
 
@@ -80,7 +80,7 @@ class Feed:
         try:
             if self._task is None or self._ready is None:
                 self._ready = asyncio.get_running_loop().create_future()
-                self._ready.add_done_callback(_heed)
+                self._ready.add_done_callback(heed)
                 self._task = asyncio.create_task(self._run(self._ready), name="feed")
             await asyncio.shield(self._ready)
             yield listener
@@ -125,9 +125,3 @@ class Feeds:
         if feed is None:
             feed = self._by_name[name] = Feed(self._registry, look)
         return feed
-
-
-def _heed(ready: "asyncio.Future[None]") -> None:
-    """Whoever waited for it may have left; that it failed is nobody's business then."""
-    if not ready.cancelled():
-        ready.exception()

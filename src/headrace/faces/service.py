@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from starlette.requests import Request
 
@@ -54,6 +54,13 @@ class Talks(NamedTuple):
     taker: Taker
 
 
+class Looking(Protocol):
+    """Makes what gives the overview."""
+
+    def __call__(self, owner: str, *, everybody: bool) -> Callable[[], Awaitable[dict[str, Any]]]:
+        """What gives the overview of an owner's streams, or of everybody's, each time it is called."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """Made by the app when it starts; the same for all requests."""
@@ -81,6 +88,8 @@ class Service:
     folder: Folder | None
     manners: Manners
     authenticate: Callable[[Request], Awaitable[Caller]]
+    #: Makes what gives the overview, of an owner's streams or of everybody's.
+    overview: Looking
     #: The metrics in a format that is accepted, with its media type; and what has to be shown to see them.
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]] | None = None
     metrics_key: str = ""

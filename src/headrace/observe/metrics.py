@@ -64,6 +64,10 @@ class Metrics:
         now = self._now()
         return await asyncio.to_thread(self._exposed, now, accept)
 
+    async def snapshot(self) -> Snapshot:
+        """The values of now, of all workers."""
+        return await asyncio.to_thread(self._whole, self._now())
+
     async def _share(self, siblings: Siblings) -> None:
         while True:
             await asyncio.to_thread(siblings.share, self._now())
@@ -85,9 +89,13 @@ class Metrics:
             },
         )
 
+    def _whole(self, now: Snapshot) -> Snapshot:
+        if self._siblings is None:
+            return now
+        return summed((self._siblings.share(now), *self._siblings.others()))
+
     def _exposed(self, now: Snapshot, accept: str) -> tuple[bytes, str]:
-        if self._siblings is not None:
-            now = summed((self._siblings.share(now), *self._siblings.others()))
+        now = self._whole(now)
         encode, media_type = _encoder(accept)
         registry = CollectorRegistry()
         registry.register(_Once(self._meters, now))

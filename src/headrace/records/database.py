@@ -71,6 +71,15 @@ class Database:
             raise StoreUnavailable("The records database is closed.")
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._look, reading, work)
 
+    @property
+    def kind(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engines.writing.dialect.name
+
+    async def check(self) -> None:
+        """Raise StoreUnavailable where it cannot be used now."""
+        await self.read(_one)
+
     async def close(self) -> None:
         """Finish what is under way and let go of the database. Idempotent."""
         if self._closed:
@@ -128,6 +137,11 @@ def _at(url: str, patience: float) -> Engines:
 
 def _nothing(_: Connection) -> None:
     """Do nothing, in a transaction: which makes the tables."""
+
+
+def _one(connection: Connection) -> None:
+    """Have it answer something."""
+    connection.execute(text("SELECT 1"))
 
 
 def _revision(connection: Connection) -> str:

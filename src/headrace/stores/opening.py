@@ -7,7 +7,7 @@ from typing import Protocol
 from headrace.config import Store
 from headrace.core.clock import Clock
 from headrace.core.deadlines import pause
-from headrace.core.log import Log, Retention
+from headrace.core.log import Health, Log, Retention
 from headrace.core.meters import Meters
 from headrace.core.topic_log import TopicLog
 from headrace.errors import ConfigError, StoreUnavailable
@@ -23,7 +23,7 @@ AGAIN = 0.5
 SPARE = 30 * 86_400
 
 
-class Streams(Log, Retention, Protocol):
+class Streams(Log, Retention, Health, Protocol):
     """What every store of ours can do."""
 
 
