@@ -63,15 +63,36 @@ export async function open(id: string): Promise<void> {
 /** The conversation that the address names. */
 export const named = (): string => decodeURIComponent(location.hash.slice(1));
 
+/** Counts what is changed here: what was fetched meanwhile may not know of it. */
+let changes = 0;
+
 /** Fetch the shown conversation anew. */
 export async function refresh(): Promise<void> {
   const { id, saved } = shown.value;
+  const before = changes;
   if (!saved) return;
   try {
     const found = await conversations.read(id);
-    if (shown.value.id === id) take(found);
+    if (shown.value.id !== id) return;
+    if (before === changes) take(found);
+    else await refresh();
   } catch (error) {
     if (shown.value.id === id) lose(error);
+  }
+}
+
+/** Change something of the shown conversation, here at once and then on the server. */
+async function change(part: { settings?: Settings; leaf?: string }): Promise<void> {
+  const { id, saved } = shown.value;
+  shown.value = { ...shown.value, ...part };
+  changes += 1;
+  if (!saved) return;
+  try {
+    await conversations.change(id, part);
+  } catch (error) {
+    tell(error);
+  } finally {
+    changes += 1;
   }
 }
 
@@ -100,6 +121,7 @@ function lose(error: unknown): void {
 export function confirm(id: string, confirmed: readonly Message[]): void {
   if (shown.value.id !== id) return;
   const ids = new Set(confirmed.map((message) => message.id));
+  changes += 1;
   batch(() => {
     const kept = shown.value.messages.filter((message) => !ids.has(message.id));
     shown.value = { ...shown.value, saved: true, messages: [...kept, ...confirmed] };
@@ -112,12 +134,8 @@ export function branch(message: Message): void {
   const end = tree.value.newest(message.id);
   leaf.value = end;
   if (end === null) return;
-  shown.value = { ...shown.value, leaf: end };
-  conversations.change(shown.value.id, { leaf: end }).catch(tell);
+  void change({ leaf: end });
 }
 
 /** Change how the conversation's answers are asked for. */
-export function configure(change: Settings): void {
-  shown.value = { ...shown.value, settings: change };
-  if (shown.value.saved) conversations.change(shown.value.id, { settings: change }).catch(tell);
-}
+export const configure = (settings: Settings): void => void change({ settings });

@@ -19,6 +19,9 @@ export interface View {
 
 const isGone = (error: unknown): boolean => error instanceof Refused && [404, 410].includes(error.status);
 
+/** Why a connection is given up: there may be a better one. */
+const BACK = new Error("The network is back.");
+
 /** Milliseconds after which the server is asked, and asked again, how an answer ended. */
 const SETTLING = [0, 250, 1000, 3000];
 
@@ -31,6 +34,8 @@ class Live {
   private readonly leaving = new AbortController();
   private readonly frame = new Frame(() => this.draw());
   private link: Link = "connecting";
+  private line = new AbortController();
+  private last = "";
 
   constructor(id: string, stream: string) {
     this.id = id;
@@ -54,19 +59,33 @@ class Live {
   }
 
   private async follow(stream: string): Promise<void> {
-    const options = {
-      signal: this.leaving.signal,
-      timeout: preferences.value.timeout * 1000,
-      patience: Infinity,
-      onstate: (link: Link) => this.turn(link),
-    };
-    for await (const { data } of follow(streams.followed(stream), options)) {
+    for (;;) {
+      this.line = new AbortController();
+      try {
+        return await this.hear(stream, AbortSignal.any([this.leaving.signal, this.line.signal]));
+      } catch (error) {
+        if (error !== BACK) throw error;
+      }
+    }
+  }
+
+  private async hear(stream: string, signal: AbortSignal): Promise<void> {
+    const timeout = preferences.peek().timeout * 1000;
+    const options = { after: this.last, signal, timeout, patience: Infinity, onstate: (link: Link) => this.turn(link) };
+    for await (const { id, data } of follow(streams.followed(stream), options)) {
+      this.last = id;
       this.grown.take(data);
       this.rate.count(this.grown.pieces, performance.now());
-      this.frame.ask();
+      this.turn("open");
       if (this.grown.ending) return;
     }
   }
+
+  /** The device has lost its network, or has it again: then what hung is asked for anew, without waiting for silence. */
+  readonly move = (online: boolean): void => {
+    if (online) this.line.abort(BACK);
+    else this.turn("offline");
+  };
 
   /** Nothing can be heard of it now; it is followed again when the conversation has been fetched again. */
   private fail(error: unknown): void {
@@ -115,6 +134,10 @@ class Live {
 }
 
 export const lives = signal<ReadonlyMap<string, Live>>(new Map());
+
+for (const name of ["online", "offline"] as const) {
+  addEventListener(name, () => lives.peek().forEach((live) => live.move(name === "online")));
+}
 
 /** Answers for which a whole reply is being waited for. */
 export const awaited = signal<ReadonlySet<string>>(new Set());

@@ -1,5 +1,5 @@
 // Changes that are made elsewhere: by another tab, another device, or by an answer that ends.
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import { conversations } from "../api.ts";
 import { follow, Refused, type State as Link } from "../headrace.ts";
 import { preferences } from "../preferences.ts";
@@ -55,10 +55,15 @@ async function watch(signal: AbortSignal): Promise<void> {
 const visible = signal(!document.hidden);
 document.addEventListener("visibilitychange", () => (visible.value = !document.hidden));
 
+/** How often the network has come back: what hung is then begun anew. */
+const returns = signal(0);
+addEventListener("online", () => (returns.value += 1));
+
 /** Watch for as long as the page can be seen: a browser has six connections for all of its tabs. */
 export function watchWhileSeen(): () => void {
   return effect(() => {
-    if (!admitted.value || !visible.value) return;
+    if (!admitted.value || !visible.value || returns.value < 0) return;
+    untracked(() => void list());
     const leaving = new AbortController();
     void watch(leaving.signal);
     return () => leaving.abort();
