@@ -94,7 +94,7 @@ async def test_another_server_hears_of_an_append_at_once(servers, redis):
     print(f"append to the last of {READERS + 1} readers: {statistics.median(waits) * 1e3:.1f} ms in the middle")
     print(f"worst {max(waits) * 1e3:.1f} ms; {idle} commands in two idle seconds")
     assert statistics.median(waits) < 0.1
-    assert idle < 20  # leases, presence and what upkeep asks
+    assert idle < 40  # leases, presence and what upkeep asks
 
 
 def _calls(redis: RedisServer) -> int:
@@ -139,6 +139,7 @@ async def test_redis_without_room_refuses_and_recovers(servers, redis):
     try:
         for server in servers:
             assert await post(server, path, b"c") == 503
+            assert server.request("GET", path)[2] == b"ab"
     finally:
         redis.ask("REPLICAOF", "NO", "ONE")
     for server in servers:
@@ -159,8 +160,8 @@ async def test_a_flushed_redis_is_told(servers, redis):
         assert (status, json.loads(body)["error"]["code"]) == (410, "offset_ahead")
 
 
-async def test_producers_go_on_over_kills_of_redis(tmp_path: Path):
-    """With its log on the disk before each reply (``appendfsync always``): every line is there once, in order."""
+async def test_producers_go_on_over_kills(tmp_path: Path):
+    """Of Redis, whose log is on the disk before each reply, and of a server: every line is there once, in order."""
     path = "/v1/topics/log"
     options = ("--appendonly", "yes", "--appendfsync", "always")
     with redis_server(tmp_path, *options) as redis, servers_on(redis, tmp_path) as servers:
@@ -172,34 +173,35 @@ async def test_producers_go_on_over_kills_of_redis(tmp_path: Path):
             await asyncio.to_thread(redis.stop, signal.SIGKILL)
             await asyncio.sleep(0.2)
             await asyncio.to_thread(redis.start)
+        await asyncio.to_thread(servers[0].kill)
+        await asyncio.to_thread(servers[0].start)
         await asyncio.sleep(0.4)
         for writer in writers:
             writer.stopped = True
         await asyncio.gather(*writing)
         acknowledged = [check(writers, server.request("GET", path)[2]) for server in servers]
     repeated, refused = sum(each.repeated for each in writers), sum(each.refused for each in writers)
-    print(f"{acknowledged[0]} lines over 3 kills of Redis, {repeated} repeated, {refused} refused meanwhile")
+    print(f"{acknowledged[0]} lines over 3 kills of Redis and one of a server, {repeated} repeated, {refused} refused")
     assert acknowledged[0] > 100
 
 
 async def test_a_redis_that_forgets_everything_is_told(tmp_path: Path):
     """Without a log of its own it comes back empty: a follower is cut off, 404, and then 410 for the old place."""
     path = "/v1/topics/log"
-    with redis_server(tmp_path) as redis, servers_on(redis, tmp_path) as servers:
-        here, there = servers
-        old = here.request("PUT", path, b"", LINES)[1]["stream-next-offset"]
-        assert await post(here, path, b"a") == 204
-        reader = await Client(there.port).open("GET", f"{path}?offset={old}&live=sse")
+    with redis_server(tmp_path) as redis, servers_on(redis, tmp_path, 1) as (server,):
+        old = server.request("PUT", path, b"", LINES)[1]["stream-next-offset"]
+        assert await post(server, path, b"a") == 204
+        reader = await Client(server.port).open("GET", f"{path}?offset={old}&live=sse")
         await reader.until(lambda reader: b"streamNextOffset" in reader.body)
         (offset,) = re.findall(rb'"streamNextOffset":"(.*?)"', reader.body)
         redis.stop(signal.SIGKILL)
         await asyncio.sleep(0.3)
-        assert await post(here, path, b"b") == 503
+        assert await post(server, path, b"b") == 503
         redis.start()
         await reader.rest()  # it is woken and cut off: what it followed is not there any more
-        assert await _soon(there, path) == 404
-        assert there.request("PUT", path, b"x", LINES)[0] == 201
-        assert here.request("GET", f"{path}?offset={offset.decode()}")[0] == 410
+        assert await _soon(server, path) == 404
+        assert server.request("PUT", path, b"x", LINES)[0] == 201
+        assert server.request("GET", f"{path}?offset={offset.decode()}")[0] == 410
 
 
 async def _soon(server: HeadraceServer, path: str) -> int:
