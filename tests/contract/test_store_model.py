@@ -4,14 +4,18 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
+from tests.contract.redis_server import RedisServer, redis_server
 
 from headrace.core.log import Appended, Bound, Name
 from headrace.errors import NotFound, OffsetAhead, StreamGone
 from headrace.model.record import Record
 from headrace.stores.memory import MemoryLog
+from headrace.stores.redis import RedisLog
+from headrace.stores.redis_connection import RedisConnection
 from headrace.stores.sqlite import SqliteLog
 from headrace.testing.contract import CUT, DONE, fails, meta, read_all, same
 
@@ -196,9 +200,46 @@ class SqliteMachine(StoreMachine):
         self.folder.cleanup()
 
 
+class RedisMachine(StoreMachine):
+    """The same on a Redis, by two workers: one writes, and what is told is what the other reads."""
+
+    server: RedisServer
+
+    async def open(self):
+        self.server.ask("FLUSHALL")
+        self.other = await RedisLog(await RedisConnection.open(self.server.url)).open()
+        return await RedisLog(await RedisConnection.open(self.server.url)).open()
+
+    @rule(id=StoreMachine.streams)
+    def read_elsewhere(self, id):
+        if id not in self.gone:
+            same(self.do(read_all(self.other, id)), (self.records[id], self.outcomes[id]))
+
+    def teardown(self):
+        if hasattr(self, "other"):
+            self.do(self.other.close())
+        super().teardown()
+
+
+@pytest.fixture(scope="class")
+def redis_of_its_own(tmp_path_factory):
+    with redis_server(tmp_path_factory.mktemp("redis")) as RedisMachine.server:
+        yield
+
+
 TestMemoryModel = StoreMachine.TestCase
 TestMemoryModel.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestSqliteModel = SqliteMachine.TestCase
 TestSqliteModel.settings = settings(
     max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+@pytest.mark.redis
+@pytest.mark.usefixtures("redis_of_its_own")
+class TestRedisModel(RedisMachine.TestCase):
+    """Started and ended with its server."""
+
+    settings = settings(
+        max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )

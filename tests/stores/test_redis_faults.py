@@ -104,6 +104,16 @@ async def test_an_append_whose_answer_was_lost_is_not_doubled(server):
         assert await read_all(log, "s") == (numbered(1, 8), DONE)
 
 
+async def test_two_appends_that_are_alike_are_two(server):
+    """What is asked twice is not taken for what is sent twice: the second finds the first in its place."""
+    async with worker(server.url) as log:
+        await put(log, "s", 1)
+        done = await asyncio.gather(*(log.append("s", 1, numbered(2, 2)) for _ in range(2)))
+        assert [each.ok for each in done] == [True, False]
+        done = await asyncio.gather(*(log.append("s", 2, (), DONE) for _ in range(2)))
+        assert [each.ok for each in done] == [True, False]
+
+
 async def test_a_create_whose_answer_was_lost_is_the_same_stream(server):
     """It is asked again by itself, and finds what it has made."""
     async with Relay(server.port) as relay, worker(f"redis://127.0.0.1:{relay.port}") as log:

@@ -54,15 +54,14 @@ class RedisLog(RedisWorker):
         freed: Sequence[Name] = (),
     ) -> "asyncio.Future[Appended]":
         """Add records where the tail is as expected; done when Redis has them and readers here are woken."""
-        append = Append(id, expected_tail, records, outcome, format, self._writer)
+        append = Append(id, expected_tail, records, outcome, format)
         tail = self._own.get(id)
         if self._closed:
             append.fail(StoreError("The store is closed."))
         elif tail is None:
             self._spawn(self._decline(append))
         else:
-            append.add_rare(tail.meta.stored, names, freed)
-            self._appends.submit(append)
+            self._appends.submit(append, tail.meta.stored, names, freed)
         return append.future
 
     async def _decline(self, append: Append) -> None:

@@ -8,6 +8,7 @@ again as it was: the script knows what is there already.
 import asyncio
 import logging
 from collections.abc import Sequence
+from itertools import count
 from uuid import UUID
 
 from headrace.core.log import FIRST_COMES, Appended, Name
@@ -41,13 +42,11 @@ def flat_names(names: Sequence[Name]) -> list[tuple[str, str, str, bool]]:
 
 
 class Append:
-    """Records for one stream, packed when they are handed in: what the caller does with them later changes nothing."""
+    """Records for one stream."""
 
     __slots__ = ("count", "expected", "format", "future", "id", "outcome", "packed", "records", "size")
 
-    def __init__(
-        self, id: str, expected: int, records: Sequence[Record], outcome: Outcome | None, format: str, writer: UUID
-    ) -> None:
+    def __init__(self, id: str, expected: int, records: Sequence[Record], outcome: Outcome | None, format: str) -> None:
         self.id = id
         self.expected = expected
         self.records = records
@@ -56,17 +55,18 @@ class Append:
         self.outcome = outcome
         self.format = format
         self.future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        blob = write_entry(expected + 1, writer.bytes, records) if records else b""
-        self.packed = [bulk(id), bulk(expected), bulk(self.count), bulk(self.size), bulk(blob)]
+        self.packed: list[bytes] = []
 
-    def add_rare(self, stored: bool, names: Sequence[Name], freed: Sequence[Name]) -> None:
-        """What comes with the first append and the last one."""
+    def pack(self, writer: UUID, serial: int, stored: bool, names: Sequence[Name], freed: Sequence[Name]) -> None:
+        """Write it as the script takes it. ``names``, ``freed`` and an end come with the first append and the last."""
+        blob = write_entry(self.expected + 1, writer.bytes, serial, self.records) if self.records else b""
+        self.packed = [bulk(self.id), bulk(self.expected), bulk(self.count), bulk(self.size), bulk(blob)]
         if not (self.outcome or names or freed or (self.format and not self.expected)):
             self.packed.append(_NOTHING)
             return
         outcome = encode(self.outcome) if self.outcome else b""
         ended = repr(self.outcome.ended_at) if self.outcome else ""
-        rest = encode((ended, int(stored), self.format, flat_names(freed), flat_names(names)))
+        rest = encode((ended, int(stored), self.format, flat_names(freed), flat_names(names), str(serial)))
         self.packed.append(bulk(len(outcome).to_bytes(4) + outcome + rest))
 
     def fail(self, error: HeadraceError) -> None:
@@ -91,13 +91,15 @@ class Appends:
         self._writer = writer
         self._own = own
         self._meters = meters
+        self._serials = count(1)
         self._pending: list[Append] = []
         self._under_way: list[Append] = []
         self._idle: asyncio.Future[None] | None = None
         self._task = asyncio.create_task(self._work(), name="redis appends")
 
-    def submit(self, append: Append) -> None:
-        """Send it with the next group."""
+    def submit(self, append: Append, stored: bool, names: Sequence[Name], freed: Sequence[Name]) -> None:
+        """Send it with the next group. It is packed now: what the caller does with it later changes nothing."""
+        append.pack(self._writer, next(self._serials), stored, names, freed)
         self._pending.append(append)
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)

@@ -10,21 +10,21 @@ from headrace.stores.packed import pack, records_in
 
 #: The form of what follows.
 VERSION = 1
-#: Version, number of the first record, checksum, writer.
-_HEAD = struct.Struct(">BQI16s")
+#: Version, number of the first record, checksum, writer, the writer's number for the append.
+_HEAD = struct.Struct(">BQI16sQ")
 
 
-def write_entry(first: int, writer: bytes, records: Sequence[Record]) -> bytes:
-    """Records from number ``first`` on; ``writer`` is 16 bytes."""
+def write_entry(first: int, writer: bytes, serial: int, records: Sequence[Record]) -> bytes:
+    """Records from number ``first`` on. ``writer`` (16 bytes) and ``serial`` tell one append from another like it."""
     data = pack(records)
-    return _HEAD.pack(VERSION, first, zlib.crc32(data, first & 0xFFFFFFFF), writer) + data
+    return _HEAD.pack(VERSION, first, zlib.crc32(data, first & 0xFFFFFFFF), writer, serial) + data
 
 
 def read_entry(blob: bytes) -> tuple[int, list[Record]]:
     """The first record's number, and the records. Raises StoreCorrupt where they are not what was written."""
     if len(blob) < _HEAD.size:
         raise StoreCorrupt
-    version, first, crc, _ = _HEAD.unpack_from(blob)
+    version, first, crc, _, _ = _HEAD.unpack_from(blob)
     data = blob[_HEAD.size :]
     if version != VERSION or zlib.crc32(data, first & 0xFFFFFFFF) != crc:
         raise StoreCorrupt

@@ -59,8 +59,8 @@ local function tell(worker, signal)
   keep(P .. 'told:' .. worker)
   call('PUBLISH', P .. 'told:' .. worker, '')
 end
-local function close(id, worker, outcome, ended, stored, closer)
-  call('HSET', meta(id), 'outcome', outcome, 'ended', ended, 'stored', stored)
+local function close(id, worker, outcome, ended, stored, closer, serial)
+  call('HSET', meta(id), 'outcome', outcome, 'ended', ended, 'stored', stored, 'closing', serial)
   call('SREM', P .. 'open:' .. worker, id)
   call('ZREM', P .. 'open', id)
   call('ZADD', P .. 'unrecorded:' .. closer, ended, id)
@@ -122,9 +122,9 @@ return {id, print}
 
 # ARGV: the worker, the epoch that it knows, and for each append of a group: id, expected tail, how many records, their
 # size, their blob, and what is rare: nothing, or the outcome behind its length, and {ended, stored, format, freed,
-# names} (MessagePack as Redis reads it has no binary strings). Returns what was not done, four values each: place in
-# the group, verdict, tail, outcome. An append that is there already, as after a time-out, is done: it has the same blob
-# (so the same writer and range) at the same place.
+# names, the append's serial} (MessagePack as Redis reads it has no binary strings). Returns what was not done, four
+# values each: place in the group, verdict, tail, outcome. An append that is there already, as after a time-out, is
+# done: it has the same blob (so the same writer, range and serial) at the same place, or the same serial at the end.
 _APPEND = """
 local worker, epoch = ARGV[1], ARGV[2]
 if call('HGET', P .. 'epoch', 'number') ~= epoch then return 'epoch' end
@@ -133,8 +133,8 @@ local function refuse(at, verdict, tail, outcome)
   local n = #refused
   refused[n + 1], refused[n + 2], refused[n + 3], refused[n + 4] = at, verdict, tail or 0, outcome or ''
 end
-local function is_there(id, last, count, blob, outcome, wanted)
-  if wanted ~= '' and wanted ~= outcome then return false end
+local function is_there(id, last, count, blob, wanted, serial)
+  if wanted ~= '' and call('HGET', meta(id), 'closing') ~= serial then return false end
   if count == 0 then return wanted ~= '' end
   local found = call('XRANGE', log(id), last .. '-1', last .. '-1')
   return #found == 1 and found[1][2][2] == blob
@@ -153,7 +153,7 @@ local function append(at, id, expected, count, size, blob, rare)
   end
   local last = string.format('%d', expected + count)
   if outcome or tail ~= expected then
-    if writer == worker and is_there(id, last, count, blob, outcome, wanted) then return end
+    if writer == worker and is_there(id, last, count, blob, wanted, more and more[6]) then return end
     return refuse(at, 'no', tail, outcome)
   end
   if writer ~= worker then return refuse(at, 'stale') end
@@ -169,7 +169,7 @@ local function append(at, id, expected, count, size, blob, rare)
   end
   if more then
     if more[3] ~= '' then call('HSETNX', key, 'format', more[3]) end
-    if wanted ~= '' then close(id, worker, wanted, more[1], more[2], worker) end
+    if wanted ~= '' then close(id, worker, wanted, more[1], more[2], worker, more[6]) end
     free(owner, id, more[4])
     bind(owner, id, more[5])
   end
@@ -295,7 +295,7 @@ if worker ~= dead or outcome or gone then
   call('SREM', P .. 'open:' .. dead, id)
   return 0
 end
-close(id, dead, ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+close(id, dead, ARGV[3], ARGV[4], ARGV[5], ARGV[6], '')
 tell(dead, 'look' .. id)
 wake(id)
 return 1
