@@ -24,7 +24,7 @@ from headrace.records.engines import READERS, Engines
 T = TypeVar("T")
 
 #: Seconds beyond its own time-out for which a statement's answer is waited for: a server that stands still has none.
-GRACE = 2.0
+GRACE = 1.0
 
 #: Seconds for which a server that could not be reached is left alone.
 PAUSE = 1.0
