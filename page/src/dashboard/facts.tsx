@@ -91,7 +91,7 @@ function Stores({ told }: { told: Overview }) {
               <span class="dot" /> {name} <span class="soft">{kind}</span>
             </dt>
             <dd>
-              {healthy ? said.healthy : said.unhealthy} <span class="soft">{said.since(age(told.time - since))}</span>
+              {healthy ? said.healthy : said.unhealthy} {!healthy && <span class="soft">{said.since(age(told.time - since))}</span>}
             </dd>
           </div>
         ))}
