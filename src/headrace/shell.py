@@ -20,7 +20,7 @@ from headrace.client.tail import is_stream
 from headrace.client.talk import Talk
 from headrace.client.visible import Page
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 #: Exit statuses: the server says no, or the answer is not whole; nobody is there; the user has stopped it.
 REFUSED = 1
@@ -31,6 +31,8 @@ INTERRUPTED = 130
 _FIRST = 2.0
 #: As many streams as ``ps`` looks at, unless it is to show all.
 _LOOKED_AT = 200
+#: Columns of a table that goes into a pipe or a file.
+_WIDE = 200
 
 Url = Annotated[str, typer.Option("--server", envvar="HEADRACE_URL", help="Where the server is.")]
 Secret = Annotated[str, typer.Option("--key", envvar="HEADRACE_API_KEY", help="The API key, where one is needed.")]
@@ -62,12 +64,12 @@ def chat(
         def open(sleep: Callable[[float], None], seconds: float | None) -> Client:
             return Client(server, key, patience=patience if seconds is None else seconds, sleep=sleep)
 
-        console = _rich("rich.console").Console(highlight=False, markup=False, emoji=False)
+        console = _console()
         terminal = _rich("headrace.client.terminal").Terminal(open, talk, console)
         if not question:
             terminal.run()
         elif (outcome := terminal.answer(talk.ask(question))) is None or not outcome.completed:
-            raise typer.Exit(INTERRUPTED if outcome is not None and outcome.message == "by you" else REFUSED)
+            raise typer.Exit(INTERRUPTED if terminal.stopped else REFUSED)
 
 
 @app.command()
@@ -89,7 +91,7 @@ def ps(
             found = client.streams(sys.maxsize if all else _LOOKED_AT)
             return found if all else listing.chosen(found)
 
-        console = _rich("rich.console").Console(highlight=False, markup=False, emoji=False)
+        console = _console()
         if json:
             for summary in read():
                 print(msgspec.json.encode(summary).decode(), flush=True)
@@ -224,6 +226,16 @@ def _print(pieces: Iterator[str]) -> None:
             page.write("\n")
 
 
+def _console() -> Any:  # noqa: ANN401 - of a module that is imported late
+    """Where is drawn; into a pipe or a file as wide as it gets."""
+    width = None if sys.stdout.isatty() else _WIDE
+    return _rich("rich.console").Console(highlight=False, markup=False, emoji=False, width=width)
+
+
 def _rich(name: str) -> Any:  # noqa: ANN401 - a module
     """A module that draws: imported where that is done, since it takes longer than all else together."""
     return importlib.import_module(name)
+
+
+#: What these commands are called.
+COMMANDS = frozenset(command.callback.__name__ for command in app.registered_commands if command.callback)

@@ -96,7 +96,7 @@ class AsyncServer:
                 except Lost:
                     pass  # what is missing is asked for
                 self._link.close()
-                if following.goes_on():
-                    await self._sleep(following.pause())
+                if following.goes_on() and (pause := following.pause()):
+                    await self._sleep(pause)
         finally:
             self._link.close()

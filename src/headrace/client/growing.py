@@ -11,6 +11,7 @@ from headrace.client.visible import visible
 
 #: Lines of an unfinished block that are laid out: more than any screen shows.
 _LAID_OUT = 120
+_MARKS = ("`", "~", "|", "-", "=", "*", "#")
 
 
 class _Title(Heading):
@@ -62,8 +63,10 @@ class Growing:
 class Unfinished:
     """The last block as it stands: its end, where a screen cannot hold all of it."""
 
-    def __init__(self, text: str, cursor: str = "▍") -> None:
-        self._text = _end_of(text) + cursor
+    def __init__(self, text: str) -> None:
+        last = text[text.rfind("\n") + 1 :].lstrip()
+        # Where the line may be a fence, a rule or a row, the cursor would make another thing of it.
+        self._text = _end_of(text) + ("" if last.startswith(_MARKS) else "▍")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lines = console.render_lines(Laid(self._text), options.update(height=None), pad=False)

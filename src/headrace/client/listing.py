@@ -29,9 +29,11 @@ def chosen(summaries: Iterable[Summary]) -> Iterator[Summary]:
 
 def table(summaries: Iterable[Summary], now: float) -> Table:
     """A row for each; ``now`` is in Unix seconds."""
-    made = Table("stream", "model", "state", box=box.SIMPLE_HEAD, header_style="dim")
+    made = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, collapse_padding=True)
+    for name in ("stream", "model", "state"):
+        made.add_column(name, no_wrap=name == "stream")
     for name in ("age", "records", "tokens", "tokens/s"):
-        made.add_column(name, justify="right")
+        made.add_column(name, justify="right", min_width=len(name))
     for each in summaries:
         state = f"{each.state} ({visible(each.reason)})" if each.state is State.FAILED else str(each.state)
         style = _STYLES.get(each.state, "dim")

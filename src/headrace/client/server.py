@@ -97,7 +97,7 @@ class Server:
                 except Lost:
                     pass  # what is missing is asked for
                 self._link.close()
-                if following.goes_on():
-                    self._sleep(following.pause())
+                if following.goes_on() and (pause := following.pause()):
+                    self._sleep(pause)
         finally:
             self._link.close()

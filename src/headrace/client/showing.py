@@ -79,7 +79,8 @@ class Showing:
         if outcome.completed:
             self._console.print(faint(self._sum(outcome.usage or self._usage, outcome.reason)))
         else:
-            self._console.print(Line(visible(f"{_ENDS[outcome.state]}: {outcome.message}"), style="yellow"))
+            said = f"{_ENDS[outcome.state]}: {outcome.message}" if outcome.message else _ENDS[outcome.state]
+            self._console.print(Line(visible(said), style="yellow"))
 
     def _sum(self, usage: Usage | None, reason: str) -> str:
         """What it took: tokens, seconds, and why it ended where that is no matter of course."""

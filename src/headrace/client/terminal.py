@@ -31,7 +31,8 @@ Ctrl-C stops an answer. A line that ends in \\ goes on in the next."""
 _COMMAND = re.compile(r"/([a-z]*)(?:\s+(.*))?", re.DOTALL)
 #: Seconds for which a server is awaited that is to stop an answer.
 _TO_STOP = 3.0
-_STOPPED = Outcome(state=State.CANCELLED, reason="cancelled", message="by you")
+#: How an answer ended that was stopped here.
+_STOPPED = Outcome(state=State.CANCELLED, reason="cancelled")
 
 
 class Terminal:
@@ -51,6 +52,8 @@ class Terminal:
         self._console = console
         self._read = read
         self._waiting = False
+        #: The last answer was stopped here.
+        self.stopped = False
         self._commands: dict[str, Callable[[str], None]] = {
             "model": self._model,
             "models": self._models,
@@ -84,12 +87,13 @@ class Terminal:
         return outcome
 
     def _shown(self, answer: Answer, showing: Showing) -> Outcome | None:
-        self._waiting = False
+        self._waiting = self.stopped = False
         try:
             for item in answer:
                 self._waiting = False
                 showing.take(item)
         except KeyboardInterrupt:
+            self.stopped = True
             self._stop(answer.id)
             return _STOPPED
         except ClientError as error:
