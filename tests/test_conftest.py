@@ -62,7 +62,7 @@ ENDS_TASK_IN_FIXTURE = """
 def _run(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text(CONFTEST.read_text())
     (folder / "test_sample.py").write_text(textwrap.dedent(test))
-    (folder / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\n")
+    (folder / "pytest.ini").write_text(f"[pytest]\nanyio_mode = auto\npythonpath = {ROOT}\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=15)
 
