@@ -68,9 +68,11 @@ class Store(Value):
 def _is_redis(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        port = parts.port or 1
+        numbered = parts.port is None or parts.port > 0
     except ValueError:
         return False
-    there = bool(parts.path) if parts.scheme == "unix" else bool(parts.hostname) and port > 0
-    numbered = parts.scheme == "unix" or not parts.path.strip("/") or parts.path.strip("/").isdigit()
-    return url.startswith(f"{parts.scheme}://") and there and numbered and not any(c <= " " for c in url)
+    if parts.scheme == "unix":
+        there = bool(parts.path)
+    else:
+        there = bool(parts.hostname) and numbered and (parts.path.strip("/") or "0").isdigit()
+    return url.startswith(f"{parts.scheme}://") and there and not any(c <= " " for c in url)

@@ -17,7 +17,7 @@ _HEAD = struct.Struct(">BQI16sQ")
 def write_entry(first: int, writer: bytes, serial: int, records: Sequence[Record]) -> bytes:
     """Records from number ``first`` on. ``writer`` (16 bytes) and ``serial`` tell one append from another like it."""
     data = pack(records)
-    return _HEAD.pack(VERSION, first, zlib.crc32(data, first & 0xFFFFFFFF), writer, serial) + data
+    return _HEAD.pack(VERSION, first, _seal(first, data), writer, serial) + data
 
 
 def read_entry(blob: bytes) -> tuple[int, list[Record]]:
@@ -26,6 +26,10 @@ def read_entry(blob: bytes) -> tuple[int, list[Record]]:
         raise StoreCorrupt
     version, first, crc, _, _ = _HEAD.unpack_from(blob)
     data = blob[_HEAD.size :]
-    if version != VERSION or zlib.crc32(data, first & 0xFFFFFFFF) != crc:
+    if version != VERSION or _seal(first, data) != crc:
         raise StoreCorrupt
     return first, records_in(data)
+
+
+def _seal(first: int, data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(first.to_bytes(8)))
