@@ -140,6 +140,7 @@ async def test_a_rotated_key_and_its_heir_are_both_good_for_the_overlap(tmp_path
 @pytest.mark.parametrize(
     "secret",
     ["hr_" + "a" * 46, "hr_", "x" * 5000, "' OR 1=1 --", "sk-ant-api03-x", "ключ", new_key()[:-1], new_key() + "a"],
+    ids=range(8),
 )
 async def test_what_cannot_be_a_key_is_refused_without_a_look_up(tmp_path, secret):
     """A wrong checksum, SQL, other people's keys, a key that was cut."""
