@@ -1,17 +1,16 @@
 // Builds both pages and headrace.js. The same sources give the same bytes: names hold a hash of the content, and nothing a date.
-import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { gzip } from "./gzip.ts";
 
 // Where the built files go: into the Python package, or where a test compares them.
 const folder = process.env["PAGE_OUT"] ?? "../src/headrace/web/static";
 
-const client = existsSync("src/headrace.ts") ? { headrace: "src/headrace.ts" } : {};
-
 export default defineConfig({
   base: "/",
   publicDir: false,
   plugins: [gzip(folder)],
+  resolve: { alias: { entities: fileURLToPath(new URL("src/markdown/entities.ts", import.meta.url)) } },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     outDir: folder,
@@ -21,7 +20,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: {
-      input: { index: "index.html", dashboard: "dashboard.html", ...client },
+      input: { index: "index.html", dashboard: "dashboard.html", headrace: "src/headrace.ts" },
       // What headrace.js exports is for pages of others too.
       preserveEntrySignatures: "exports-only",
       output: {

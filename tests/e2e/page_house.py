@@ -4,6 +4,7 @@ What an upstream plays is chosen by the model: ``waits-NAME`` says ``One `` and 
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -85,7 +86,7 @@ class Chat:
         self.box.fill(text)
         self.box.press("Enter")
 
-    def shows(self, text: str) -> None:
+    def shows(self, text: str | re.Pattern[str]) -> None:
         """Wait until the last answer says exactly this, and grows no more."""
         expect(self.prose).to_have_text(text, timeout=SHOWN)
         expect(self.answers.last).to_have_attribute("aria-busy", "false")

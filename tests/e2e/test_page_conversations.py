@@ -80,6 +80,7 @@ def test_list_is_searched_renamed_and_shortened(house: PageHouse, context: Brows
     expect(chat.list).to_have_count(1)
     search.press("Escape")
     other = house.open(context, conversation=chat.address)
+    chat.page.bring_to_front()  # a tab behind another has no frames
     _menu(chat, "Rename")
     chat.page.keyboard.type("Mills")
     chat.page.keyboard.press("Enter")

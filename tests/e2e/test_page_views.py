@@ -52,6 +52,13 @@ def test_page_in_chinese(house: PageHouse, browser: Browser) -> None:  # noqa: F
     context.close()
 
 
+def test_named_characters_are_shown(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
+    """The browser knows their names; what only begins like one, or is none, stays as it was written."""
+    chat = house.open(context, "demo/echo")
+    chat.send("&rarr; &amp;lt; &notit; &nothing; `&copy;` &NotEqualTilde;")
+    chat.shows("→ &lt; &notit; &nothing; &copy; ≂̸")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_views_are_accessible(house: PageHouse, browser: Browser, scheme: str) -> None:  # noqa: F811
     """Axe finds nothing wrong with the empty page, a conversation, its settings, a deletion, and a phone's list."""

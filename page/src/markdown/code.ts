@@ -12,34 +12,26 @@ type Loaded = () => Promise<{ default: LanguageFn }>;
 
 const LANGUAGES: Record<string, Loaded> = {
   bash: () => import("highlight.js/lib/languages/bash"),
-  c: () => import("highlight.js/lib/languages/c"),
   cpp: () => import("highlight.js/lib/languages/cpp"),
-  csharp: () => import("highlight.js/lib/languages/csharp"),
   css: () => import("highlight.js/lib/languages/css"),
   diff: () => import("highlight.js/lib/languages/diff"),
   dockerfile: () => import("highlight.js/lib/languages/dockerfile"),
   go: () => import("highlight.js/lib/languages/go"),
   ini: () => import("highlight.js/lib/languages/ini"),
   java: () => import("highlight.js/lib/languages/java"),
-  javascript: () => import("highlight.js/lib/languages/javascript"),
   json: () => import("highlight.js/lib/languages/json"),
-  kotlin: () => import("highlight.js/lib/languages/kotlin"),
-  lua: () => import("highlight.js/lib/languages/lua"),
-  php: () => import("highlight.js/lib/languages/php"),
   python: () => import("highlight.js/lib/languages/python"),
-  ruby: () => import("highlight.js/lib/languages/ruby"),
   rust: () => import("highlight.js/lib/languages/rust"),
   sql: () => import("highlight.js/lib/languages/sql"),
-  swift: () => import("highlight.js/lib/languages/swift"),
   typescript: () => import("highlight.js/lib/languages/typescript"),
   xml: () => import("highlight.js/lib/languages/xml"),
   yaml: () => import("highlight.js/lib/languages/yaml"),
 };
 
 const ALIASES: Record<string, string> = {
-  "c++": "cpp", cs: "csharp", "c#": "csharp", docker: "dockerfile", golang: "go", html: "xml", js: "javascript", jsx: "javascript",
-  kt: "kotlin", patch: "diff", py: "python", rb: "ruby", rs: "rust", sh: "bash", shell: "bash", svg: "xml", toml: "ini",
-  ts: "typescript", tsx: "typescript", yml: "yaml", zsh: "bash",
+  "c++": "cpp", c: "cpp", docker: "dockerfile", golang: "go", html: "xml", javascript: "typescript", js: "typescript", jsx: "typescript",
+  patch: "diff", py: "python", rs: "rust", sh: "bash", shell: "bash", svg: "xml", toml: "ini", ts: "typescript", tsx: "typescript",
+  yml: "yaml", zsh: "bash",
 };
 
 const whenIdle: (work: () => void) => void = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 50));
