@@ -24,7 +24,8 @@
     │   │   ├── TopicClosed             no more is appended to it
     │   │   └── SequenceConflict        a writer's sequence leaves something out, or goes back
     │   ├── ProducerFenced              the producer has begun a newer epoch elsewhere
-    │   └── TooManyStreams              the owner's share is used up
+    │   ├── TooManyStreams              the owner's share is used up
+    │   └── LimitReached                a key has used what it may
     ├── UpstreamError                   the model provider is wrong
     │   ├── UpstreamUnreachable         no connection: refused, DNS, TLS
     │   ├── UpstreamTimeout             no connection or no first token in time
@@ -66,6 +67,8 @@ class HeadraceError(Exception):
     code: str = "internal"
     status: int = 500
     retryable: bool = False
+    #: Seconds after which it may; None where nobody knows.
+    retry_after: float | None = None
 
     def __init__(self, message: str = "", *, param: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").splitlines()[0])
@@ -250,6 +253,24 @@ class TooManyStreams(RequestError):
     code = "rate_limit"
     status = 429
     retryable = True
+
+
+class LimitReached(RequestError):
+    """This key has used what it may.
+
+    ``what`` is used up; ``wait`` is for how many seconds (``rate_limit``), None where no waiting helps.
+    """
+
+    code = "insufficient_quota"
+    status = 429
+
+    def __init__(self, what: str, wait: float | None) -> None:
+        self.retryable = wait is not None
+        self.retry_after = wait
+        if self.retryable:
+            self.code = "rate_limit"
+        hint = f" Try again in {max(1, round(wait))} s." if wait is not None else ""
+        super().__init__(f"This key's limit is reached: {what}.{hint}")
 
 
 class UpstreamError(HeadraceError):

@@ -4,6 +4,7 @@ import importlib
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Self
 
 from headrace.config import ProxyTarget as TargetSettings
@@ -13,10 +14,12 @@ from headrace.core.clock import Clock, SystemClock
 from headrace.core.deadlines import Deadlines, Limits
 from headrace.core.log import Kept, Log, Vault
 from headrace.core.meters import Meters
+from headrace.core.quotas import Quotas
 from headrace.core.registry import Registry
 from headrace.core.routing import Forwarding, Upstream
 from headrace.core.topics import TopicLimits, Topics
 from headrace.core.tracing import ClosingTracer, Tracer
+from headrace.core.volume import stored_bytes
 from headrace.errors import ConfigError
 from headrace.faces.auth import Authenticator
 from headrace.faces.feed import LISTENERS, Feeds
@@ -39,8 +42,9 @@ from headrace.records.conversations import Conversations
 from headrace.records.database import Database
 from headrace.records.keys import Keys
 from headrace.records.recorder import Recorder
+from headrace.records.spending import spent
 from headrace.records.taking import Taker
-from headrace.stores.opening import Streams, open_log, open_topics
+from headrace.stores.opening import Streams, open_accounts, open_log, open_topics
 from headrace.upkeep import Upkeep
 from headrace.upstreams.anthropic import ANTHROPIC_URL, Anthropic
 from headrace.upstreams.azure import Azure
@@ -94,6 +98,7 @@ class Parts:
         recorder = Recorder(log, records, clock, settings.prices, talks.taker)
         self._stack.push_async_callback(recorder.close)
         ring = await self._open_ring(records)
+        quotas = await self._open_quotas(log, records)
         registry = Registry(
             log,
             clock,
@@ -121,6 +126,7 @@ class Parts:
             recorder=recorder,
             records=records,
             talks=talks,
+            quotas=quotas,
             exports=Shares(settings.limits.exports_per_owner, "exports"),
             feeds=Feeds(registry),
             listeners=Shares(LISTENERS, "feeds"),
@@ -158,6 +164,14 @@ class Parts:
         self._stack.push_async_callback(ring.close)
         await ring.open()
         return ring
+
+    async def _open_quotas(self, log: Log, records: Database) -> Quotas:
+        clock = self._clock
+        accounts = await open_accounts(self._settings.store, log, clock)
+        self._stack.push_async_callback(accounts.close)
+        quotas = Quotas(accounts, clock, stored=partial(stored_bytes, log), spent=partial(spent, records, clock))
+        self._stack.push_async_callback(quotas.close)
+        return quotas
 
     async def _open_log(self) -> Streams:
         settings, retention = self._settings, self._settings.retention

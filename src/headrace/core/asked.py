@@ -1,10 +1,10 @@
 """What the running code works for: a request and a stream, known to everything that is called on their behalf.
 
 Tasks inherit it from whoever starts them, so that a generation knows the request that started it. It is for logs,
-traces and measurements, and decides nothing.
+traces and measurements, and for what a reply's head tells beside the reply; it decides nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from headrace.core.meters import Course
 class Asked:
     """One request; ``at`` is when it arrived (monotonic), the rest what is known of it by now."""
 
-    __slots__ = ("at", "course", "id", "traceparent", "tracestate")
+    __slots__ = ("at", "course", "id", "told", "traceparent", "tracestate")
 
     def __init__(self, id: str, at: float, traceparent: str = "", tracestate: str = "") -> None:
         self.id = id
@@ -24,6 +24,8 @@ class Asked:
         self.tracestate = tracestate
         #: That of the answer which the request has started.
         self.course: Course | None = None
+        #: Headers that its reply carries, whatever that is.
+        self.told: Sequence[tuple[bytes, bytes]] = ()
 
 
 #: The request that is being served, or that started what runs now.

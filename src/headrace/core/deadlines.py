@@ -5,11 +5,14 @@ when it is due, and one sweep, four times a second, asks everybody.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from headrace.core.clock import Clock, Timer
+
+T = TypeVar("T")
 
 #: Seconds between two looks; deadlines are kept to within this.
 INTERVAL = 0.25
@@ -52,6 +55,16 @@ def heed(future: "asyncio.Future[Any]") -> None:
     """Nobody may wait for it any more; that it failed is nobody's business then. To be called when it is done."""
     if not future.cancelled():
         future.exception()
+
+
+async def unhurried(work: Coroutine[Any, Any, T]) -> T:
+    """Do it to its end, also where whoever waits for it is cancelled: it must not stop half way."""
+    doing = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        doing.add_done_callback(heed)
+        raise
 
 
 class Watched(Protocol):

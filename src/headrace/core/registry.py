@@ -5,13 +5,14 @@ Everything that a face may do with a stream goes through here, and so does the q
 
 import asyncio
 import logging
+import sys
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from headrace.core.clock import Clock
-from headrace.core.deadlines import NEVER, Deadlines, Limits, Sweep, heed, pause, resolve
+from headrace.core.deadlines import NEVER, Deadlines, Limits, Sweep, pause, resolve, unhurried
 from headrace.core.generation import Generation
 from headrace.core.log import FIRST_COMES, Bound, Head, Log, Name, Ownership, Signals
 from headrace.core.meters import Meters
@@ -20,6 +21,7 @@ from headrace.core.rendering import Rendering, View
 from headrace.core.routing import Attempt
 from headrace.core.statistics import Statistics
 from headrace.core.stream import NOTHING_SEEN, Cursor, id_in, new_id
+from headrace.core.tasks import Tasks
 from headrace.core.tracing import PassOn, Tracer
 from headrace.core.visits import Visits
 from headrace.core.watch import Watch
@@ -80,36 +82,44 @@ class Registry:
         self._generations: dict[str, Generation] = {}
         self._owners: dict[str, int] = {}
         self._renderings: dict[tuple[str, str], Rendering] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        #: How many clients of this process read each stream.
+        self._readers: Counter[str] = Counter()
+        self._signalling = Tasks("a signal to another process")
         self._signals = log if isinstance(log, Signals) else None
-        self._visits = Visits(self._signals, self._spawn)
+        self._visits = Visits(self._signals, self._signalling.spawn)
         if self._signals is not None:
             self._signals.on_cancel(self._cancel_here)
 
     # -- starting ----------------------------------------------------------------------------------------------------
 
     async def start(
-        self, meta: Meta, attempts: Sequence[Attempt], policy: LeavePolicy, names: Sequence[Name] = ()
+        self,
+        meta: Meta,
+        attempts: Sequence[Attempt],
+        policy: LeavePolicy,
+        names: Sequence[Name] = (),
+        on_end: Callable[[Outcome | None], None] = lambda _: None,
     ) -> Started:
         """Start a generation, or attach to the stream that has one of the (first-come) names already.
 
-        Raises Draining, TooManyStreams, StoreError, and NameTaken where another request has the name. Cancelling it
-        stops nothing half way: a stream that was created would else stay open without anybody who writes it.
+        ``on_end`` is called with the outcome of what was started (None: it was taken away). Raises Draining,
+        TooManyStreams, StoreError, and NameTaken where another request has the name. Cancelling it stops nothing half
+        way: a stream that was created would else stay open without anybody who writes it.
         """
         if (refusal := self._refusal(meta.owner)) is not None:
             # Where nothing new begins, a retry still finds its stream.
             if (head := await self.named(meta.owner, names)) is None:
                 raise refusal
             return Started(head, fresh=False)
-        starting = asyncio.ensure_future(self._start(meta, attempts, policy, names))
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            starting.add_done_callback(heed)
-            raise
+        return await unhurried(self._start(meta, attempts, policy, names, on_end))
 
     async def _start(
-        self, meta: Meta, attempts: Sequence[Attempt], policy: LeavePolicy, names: Sequence[Name]
+        self,
+        meta: Meta,
+        attempts: Sequence[Attempt],
+        policy: LeavePolicy,
+        names: Sequence[Name],
+        on_end: Callable[[Outcome | None], None],
     ) -> Started:
         id = new_id()
         self._owners[meta.owner] = self._owners.get(meta.owner, 0) + 1
@@ -136,6 +146,7 @@ class Registry:
         )
         self._generations[id] = generation
         generation.ended.add_done_callback(lambda _: self._ended(generation, meta.owner))
+        generation.ended.add_done_callback(lambda _: on_end(generation.outcome))
         self.sweep.add(generation)
         if policy.seconds is not None:
             generation.abandon_in(max(policy.seconds, PRESENCE_AGAIN))  # in case that the starter never reads
@@ -190,14 +201,15 @@ class Registry:
         A ``participant`` keeps the stream's generation alive by being there; an observer does not.
         Raises TooManyStreams where the stream has too many readers.
         """
+        if self._readers[head.id] >= min(self.limits.readers_per_stream, head.meta.readers or sys.maxsize):
+            raise TooManyStreams("Too many clients are reading this stream.")
+        self._readers[head.id] += 1
         key = (head.id, view.name)
         rendering = self._renderings.get(key)
         if rendering is None:
             rendering = Rendering(self.log, head, view, begin=cursor.step + 1, keepalive=self.keepalive)
             self._renderings[key] = rendering
             self.sweep.add(rendering)
-        if rendering.readers >= self.limits.readers_per_stream:
-            raise TooManyStreams("Too many clients are reading this stream.")
         rendering.readers += 1
         if cursor != NOTHING_SEEN:
             self.meters.replays.add()
@@ -209,6 +221,9 @@ class Registry:
     def _quit(self, reader: Reader) -> None:
         rendering = reader.rendering
         rendering.readers -= 1
+        self._readers[rendering.id] -= 1
+        if not self._readers[rendering.id]:
+            del self._readers[rendering.id]
         if rendering.readers == 0:
             rendering.close()
             self.sweep.discard(rendering)
@@ -236,7 +251,7 @@ class Registry:
         if self._signals is None:
             generation.stop(State.CANCELLED, "abandoned")
         else:
-            self._spawn(self._abandon(generation, self._signals))
+            self._signalling.spawn(self._abandon(generation, self._signals))
 
     async def _abandon(self, generation: Generation, signals: Signals) -> None:
         present = await signals.present(generation.id)
@@ -361,9 +376,9 @@ class Registry:
         self.sweep.close()
         for generation in list(self._generations.values()):
             generation.kill()
-        tasks = [*self._tasks, *(g.task for g in self._generations.values() if g.task)]
-        if tasks:
+        if tasks := [g.task for g in self._generations.values() if g.task]:
             await asyncio.wait(tasks, timeout=CANCEL_WAIT)
+        await self._signalling.close(CANCEL_WAIT)
 
     def statistics(self) -> Statistics:
         """Count."""
@@ -374,23 +389,10 @@ class Registry:
             held=sum(rendering.held for rendering in self._renderings.values()),
         )
 
-    def readers(self) -> Counter[str]:
+    def readers(self) -> Mapping[str, int]:
         """How many clients of this process read each stream."""
-        found: Counter[str] = Counter()
-        for rendering in self._renderings.values():
-            found[rendering.id] += rendering.readers
-        return found
+        return self._readers
 
     def upstream_of(self, id: str) -> str:
         """The upstream that this process asks for an open stream; empty where another process does."""
         return self._generations[id].upstream if id in self._generations else ""
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            logger.error("a signal could not be sent (%s)", type(error).__name__)

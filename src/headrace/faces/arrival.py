@@ -40,9 +40,10 @@ class Arrival:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                more = [*asked.told]
                 if status < 400:  # how long a refusal took would tell a foreign stream from one that never was
-                    took = timing(asked, registry.clock.monotonic()).encode()
-                    message = {**message, "headers": [*message.get("headers", ()), (b"server-timing", took)]}
+                    more.append((b"server-timing", timing(asked, registry.clock.monotonic()).encode()))
+                message = {**message, "headers": [*message.get("headers", ()), *more]}
             await send(message)
 
         try:

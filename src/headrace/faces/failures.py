@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from headrace.errors import HeadraceError, UpstreamError
+from headrace.errors import HeadraceError
 from headrace.model.outcome import Outcome, State
 from headrace.wire import openai_errors
 from headrace.wire.endings import ending
@@ -62,10 +62,9 @@ async def on_error(request: Request, error: Exception) -> Response:
 def render(scope: Scope, error: HeadraceError) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of an error, in the words of whoever asks."""
     family = family_of(scope)
-    retry_after = error.retry_after if isinstance(error, UpstreamError) else None
     headers = {
         "content-type": family.media_type,
-        **_retrying(error.retryable, retry_after),
+        **_retrying(error.retryable, error.retry_after),
         **_code(family, error.code),
     }
     if error.status == 401:

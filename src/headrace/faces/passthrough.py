@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from headrace.core.routing import Forwarded, Forwarding, speaks
 from headrace.errors import Forbidden, NotFound, UpstreamError, UpstreamTimeout
-from headrace.faces import failures
+from headrace.faces import failures, limits
 from headrace.faces.auth import Caller, caller
 from headrace.faces.reply import left
 from headrace.faces.requests import body_of, query_of
@@ -95,6 +95,7 @@ async def forward(request: Request, path: str, at: Asked, who: Asker) -> Respons
     """Pass a call on to an upstream and its answer back."""
     if who.key and (path.partition("/")[0] not in KEEP_NOTHING or request.method == "DELETE"):
         raise NotFound("Where there are several owners, only calls pass through that keep nothing at the upstream.")
+    await limits.check(at, who)
     forwarder, body = await _target(request, at, who)
     return await passed(request, at, forwarder, f"/{path}", None if body == b"" else body)
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from headrace.core.routing import Attempt, Call
 from headrace.core.stream import NOTHING_SEEN
 from headrace.errors import Draining, NotFound
+from headrace.faces import limits
 from headrace.faces.auth import Caller, caller
 from headrace.faces.raw import SANDBOX, rejoin
 from headrace.faces.recorded import RecordedReply
@@ -61,6 +62,7 @@ async def pass_on(request: Request, at: At, who: Asker) -> Response:
     proxied.target.url(path, query)  # what cannot be asked is refused before anything begins
     if at.registry.draining:
         raise Draining
+    await limits.check(at, who)
     below = request.scope.get("root_path", "") + PREFIX + name
     show = partial(_shown, proxied, asked, below)
     if proxied.record and request.method != "HEAD":

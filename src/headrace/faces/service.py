@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from starlette.requests import Request
 
+from headrace.core.quotas import Quotas
 from headrace.core.registry import Registry
 from headrace.core.routing import Forwarder, Routes
 from headrace.core.topics import Topics
@@ -76,6 +77,8 @@ class Service:
     #: Where the recorder writes, to be read page by page; and how many may do so.
     records: Database
     talks: Talks
+    #: What keys may use, where they are limited.
+    quotas: Quotas
     exports: Shares
     #: What is looked at while somebody listens; and how many may listen.
     feeds: Feeds

@@ -4,17 +4,26 @@ A retry finds its stream before anything else is looked at: what its request ref
 longer be offered, and none of that is a reason for a second answer or a refusal (P8).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from headrace.core.deadlines import unhurried
 from headrace.core.log import Name
 from headrace.core.registry import Started
 from headrace.core.routing import Call, Target, attempts
 from headrace.faces.auth import Caller
+from headrace.faces.limits import counted
 from headrace.faces.service import Service
 from headrace.model.leave import LeavePolicy
 from headrace.model.request import Meta
+from headrace.wire import estimate
+from headrace.wire.json_object import objects
+
+#: How the dialects say how many tokens an answer may have; and what is reserved for one that does not say.
+_MOST_TOKENS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+UNSAID = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +54,7 @@ async def started(at: Service, who: Caller, wish: Wish, names: Sequence[Name]) -
     meta = Meta(
         owner=who.owner,
         key=who.key,
+        readers=who.grants.quota.readers_per_stream or 0,
         dialect=wish.dialect,
         created=at.registry.clock.time(),
         model=wish.call.model,
@@ -53,10 +63,34 @@ async def started(at: Service, who: Caller, wish: Wish, names: Sequence[Name]) -
         conversation=wish.conversation,
         echo={"model": targets[0].model, **wish.echo},
     )
-    head, fresh = await at.registry.start(meta, tries, wish.policy, names)
+    starting = partial(at.registry.start, meta, tries, wish.policy, names)
+    counting = unhurried(_counted(at, who, wish, starting)) if who.grants.quota.is_limited else None
+    head, fresh = await (counting or starting())
     if fresh and wish.kept is not None:
         at.recorder.keep(head.id, who.owner, wish.kept)
     return Started(head, fresh)
+
+
+async def _counted(at: Service, who: Caller, wish: Wish, start: Callable[..., Awaitable[Started]]) -> Started:
+    """Begin what the key's quota has room for. What was taken of it is put right at the answer's end."""
+    taken = await counted(at, who, dialect=wish.call.dialect, tokens=_reserved(wish), lasting=True)
+    try:
+        begun = await start(on_end=taken.ended)
+    except BaseException:
+        taken.give_back()
+        raise
+    if not begun.fresh:
+        taken.give_back()
+    return begun
+
+
+def _reserved(wish: Wish) -> int:
+    """As many tokens as an answer may use: those of its prompt, and those that the request allows for the answer."""
+    limits = [wish.call.body.get(name) for name in _MOST_TOKENS]
+    allowed = next((limit for limit in limits if isinstance(limit, int)), UNSAID)
+    said = wish.echo.get("prompt_tokens")
+    prompt = estimate.prompt_tokens(objects(wish.call.body.get("messages"))) if said is None else int(said)
+    return prompt + max(0, allowed)
 
 
 async def retried(at: Service, who: Caller, names: Sequence[Name]) -> Started | None:

@@ -34,6 +34,17 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     #: US dollars in 30 days.
     budget: float | None = None
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether what is begun has to be counted."""
+        counted = (self.requests_per_minute, self.tokens_per_minute, self.concurrent_streams)
+        return any(limit is not None for limit in counted)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether what is begun has to be asked for at all."""
+        return self.is_counted or self.stored_bytes is not None or self.budget is not None
+
 
 class Grants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a key may do. ``models`` are names, in which ``*`` stands for any text; None is all, of models as of routes.

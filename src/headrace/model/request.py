@@ -20,7 +20,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``dialect`` is the one in which it was started, and so the one in which it is read where nobody asks for another.
     ``echo`` holds what that dialect's encoder must say again (tools, instructions, ids, its own version).
     ``created`` is in Unix seconds. ``on_leave`` is ``cancel``, ``keep`` or ``linger=SECONDS``. ``key`` is the id of the
-    API key that asked.
+    API key that asked, and ``readers`` how many may read at once for its sake (0: as many as anybody's).
     """
 
     owner: str
@@ -31,4 +31,5 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stored: bool = False
     conversation: str = ""
     key: str = ""
+    readers: int = 0
     echo: dict[str, Any] = {}

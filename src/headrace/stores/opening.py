@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Protocol
 
 from headrace.config import Store
+from headrace.core.account import Accounts
 from headrace.core.clock import Clock
 from headrace.core.deadlines import pause
 from headrace.core.log import Health, Log, Retention
@@ -12,8 +13,10 @@ from headrace.core.meters import Meters
 from headrace.core.topic_log import TopicLog
 from headrace.errors import ConfigError, StoreUnavailable
 from headrace.stores.memory import MemoryLog
+from headrace.stores.memory_accounts import MemoryAccounts
 from headrace.stores.memory_topics import MemoryTopics
 from headrace.stores.sqlite import SqliteLog
+from headrace.stores.sqlite_accounts import SqliteAccounts
 from headrace.stores.sqlite_topics import SqliteTopics
 
 #: Seconds for which a Redis is waited for that starts together with this server.
@@ -48,6 +51,14 @@ async def open_topics(store: Store, log: Log, clock: Clock) -> TopicLog:
     if store.folder is None:
         return MemoryTopics(clock)
     return await SqliteTopics.open(store.folder, durability=store.durability)
+
+
+async def open_accounts(store: Store, log: Log, clock: Clock) -> Accounts:
+    """The accounts, where the streams are. Raises StoreError."""
+    if store.redis:
+        accounts: Accounts = _redis("accounts").RedisAccounts(log.connection)  # type: ignore[attr-defined]
+        return accounts
+    return MemoryAccounts(clock) if store.folder is None else await SqliteAccounts.open(store.folder, clock)
 
 
 def _redis(part: str = "") -> ModuleType:
