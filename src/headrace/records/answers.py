@@ -118,11 +118,12 @@ def name_of(conversation: str, answer: str, fingerprint: str = "") -> Name:
 
 
 class Answers:
-    """What is kept of them. Every method may raise StoreError."""
+    """What is kept of them. Every method may raise StoreError. A conversation has at ``most`` so many messages."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, most: int = MOST) -> None:
         self._database = database
         self._clock = clock
+        self._most = most
 
     async def begin(self, owner: str, conversation: str, asked: Asked) -> Begun:
         """Put an answer into its tree, open; or find it there.
@@ -130,7 +131,14 @@ class Answers:
         Raises NotFound, NameTaken where another message has an id of these, and RequestError for what fits nowhere.
         """
         now = self._clock.time()
-        return await self._database.run(lambda connection: _begin(connection, owner, conversation, asked, now))
+
+        def write(connection: Connection) -> Begun:
+            begun = _begin(connection, owner, conversation, asked, now)
+            if begun.fresh and _count(connection, conversation) > self._most:
+                raise RequestError(f"A conversation has at most {self._most} messages; begin a new one.")
+            return begun
+
+        return await self._database.run(write)
 
     async def bind(self, owner: str, begun: Begun, stream: str) -> Message:
         """Let an answer know its stream, and the conversation how it goes on. Raises NotFound where that is gone."""
@@ -224,7 +232,7 @@ def _begin(connection: Connection, owner: str, conversation: str, asked: Asked, 
             _check_same(there[row["id"]], row)
     new = [row for row in rows if row["id"] not in there]
     if new:
-        _check_place(connection, conversation, asked, len(new))
+        _check_place(connection, conversation, asked)
         insert_new(connection, messages, new)
         there |= {message.id: message for message in _among(connection, conversation, [row["id"] for row in new])}
     answer = there[asked.answer]
@@ -264,11 +272,12 @@ def _check_same(there: Message, row: Mapping[str, Any]) -> None:
         raise NameTaken("Another message has this id.", param="id")
 
 
-def _check_place(connection: Connection, conversation: str, asked: Asked, new: int) -> None:
+def _count(connection: Connection, conversation: str) -> int:
+    return connection.execute(select(func.count()).where(messages.c.conversation == conversation)).scalar_one()
+
+
+def _check_place(connection: Connection, conversation: str, asked: Asked) -> None:
     """Raise NotFound or RequestError where a request does not fit below its parent."""
-    count = connection.execute(select(func.count()).where(messages.c.conversation == conversation)).scalar_one()
-    if count + new > MOST:
-        raise RequestError(f"A conversation has at most {MOST} messages; begin a new one.")
     parent = message_in(connection, conversation, asked.parent, "parent") if asked.parent is not None else None
     if asked.message is None and (parent is None or parent.role != (ASSISTANT if asked.goes_on else USER)):
         what = "the answer that is to go on" if asked.goes_on else "the user's message that is to be answered"
