@@ -22,7 +22,7 @@ from granian.server.embed import Server as Granian
 
 from headrace.app import create_app
 from headrace.config import Server, Settings
-from headrace.errors import ConfigError
+from headrace.errors import ConfigError, StoreError
 
 #: Connections that may wait to be accepted, and that one process serves at once.
 BACKLOG = 2048
@@ -128,7 +128,10 @@ def run(
     # A thread that computes (compaction, say) hands the interpreter back after half a millisecond, not after five.
     sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, sockets, ready, lifeline))
+        try:
+            runner.run(_serve(settings, sockets, ready, lifeline))
+        except StoreError as error:
+            sys.exit(f"The stream store cannot be opened: {error}")
 
 
 async def _serve(

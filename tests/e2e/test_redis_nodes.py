@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.contract.redis_server import RedisServer, redis_server
 from tests.e2e.clients import Client, Event, chat
-from tests.e2e.server import HeadraceServer, upstream_toml
+from tests.e2e.server import HeadraceServer, ServerFailed, upstream_toml
 
 from headrace.testing.scripted_upstream import Received, ScriptedUpstream, Stall, Trickle, head, sse
 
@@ -189,3 +189,15 @@ async def test_a_flushed_redis_is_told(nodes: Nodes) -> None:
         told = await (await nodes.rejoin(node, client.stream, "")).rest()
         assert (told.errors, told.text) == (["storage"], "")
     assert (await (await nodes.start("x", 1)).rest()).done
+
+
+async def test_a_server_leaves_newer_data_alone(tmp_path: Path) -> None:
+    """It does not start, and says why in a line (S14)."""
+    with redis_server(tmp_path) as redis:
+        redis.ask("HSET", "headrace:epoch", "schema", 2, "number", 1)
+        server = HeadraceServer(tmp_path, env={"HEADRACE_DATA": redis.url})
+        with pytest.raises(ServerFailed, match="ended with 1"):
+            await asyncio.to_thread(server.start)
+        assert "A newer version of Headrace has written this Redis" in server.log.read_text()
+        assert "Traceback" not in server.log.read_text()
+        assert redis.ask("KEYS", "*") == [b"headrace:epoch"]

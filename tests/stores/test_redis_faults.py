@@ -11,6 +11,7 @@ from tests.stores.relay import Relay
 
 from headrace.config import Store
 from headrace.core.clock import SystemClock
+from headrace.core.log import Kept, Name
 from headrace.core.meters import Meters
 from headrace.errors import OffsetAhead, StoreCorrupt, StoreError, StoreUnavailable, StreamGone
 from headrace.model.outcome import Outcome, State
@@ -374,3 +375,35 @@ async def test_a_secret_is_shared(server):
         secret = await log.secret()
         assert len(secret) == 32
         assert await other.secret() == secret
+
+
+async def test_what_the_dead_had_not_recorded_is_inherited(server):
+    """Of one that ended in order, and of one that died: another worker has it from then on."""
+    async with worker(server.url, lease=0.3) as heir:
+        for id in ("ended", "died"):
+            log = await RedisLog(await RedisConnection.open(server.url), lease=0.3).open()
+            await put(log, id, 1, DONE)
+            if id == "died":
+                await silenced(log)
+            await log.close()
+        assert [*await heir.unrecorded()] == []
+        await asyncio.sleep(0.3)
+        assert [*await heir.reap(lambda _: CUT)] == []
+        assert sorted(head.id for head in await heir.unrecorded()) == ["died", "ended"]
+        await heir.mark_recorded(["died", "ended"])
+        assert await heir.expire(DONE.ended_at + 1e6, Kept()) == 2
+
+
+async def test_a_stream_that_was_perhaps_created_is_taken_back(server):
+    """Its caller was told that there is none; so there is none, and its name is free again."""
+    async with Relay(server.port) as relay, worker(f"redis://127.0.0.1:{relay.port}", lease=0.3) as log:
+        relay.lose_answers(always=True)
+        with pytest.raises(StoreUnavailable):
+            await log.create("s", meta(), [Name("idempotency", "k")])
+        relay.heal()
+
+        async def taken_back():
+            return await log.head("s") is None and not [*await log.list("ann")]
+
+        await until(taken_back)
+        assert await log.resolve("ann", "k", ["idempotency"]) is None
