@@ -22,13 +22,31 @@ class _Title(Heading):
         yield self.text
 
 
-class Laid(Markdown):
-    """Markdown for a terminal. Addresses of links are shown, never hidden behind a word (OSC 8)."""
+class _Markdown(Markdown):
+    """Addresses of links are shown, never hidden behind a word (OSC 8)."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _Title}
 
     def __init__(self, text: str) -> None:
         super().__init__(text, hyperlinks=False, code_theme="monokai")
+
+
+class Laid:
+    """Markdown for a terminal, without the empty lines and ends of lines that only fill the screen."""
+
+    def __init__(self, text: str, *, most: int | None = None) -> None:
+        self._markdown = _Markdown(text)
+        self._most = most
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [_filled(line) for line in console.render_lines(self._markdown, options.update(height=None), pad=False)]
+        while lines and not lines[0]:
+            del lines[0]
+        while lines and not lines[-1]:
+            del lines[-1]
+        for line in lines[-self._most :] if self._most else lines:
+            yield from line
+            yield Segment.line()
 
 
 class Growing:
@@ -69,10 +87,7 @@ class Unfinished:
         self._text = _end_of(text) + ("" if last.startswith(_MARKS) else "▍")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = console.render_lines(Laid(self._text), options.update(height=None), pad=False)
-        for line in lines[-max(console.height - 3, 1) :]:
-            yield from line
-            yield Segment.line()
+        yield Laid(self._text, most=max(console.height - 3, 1))
 
 
 def _end_of(text: str) -> str:
@@ -82,6 +97,16 @@ def _end_of(text: str) -> str:
         return text
     first = lines[:1] if lines[0].startswith(("```", "~~~")) else []
     return "\n".join([*first, *lines[-_LAID_OUT:]])
+
+
+def _filled(line: list[Segment]) -> list[Segment]:
+    """A line to its last visible character; a background is visible."""
+    shown = list(line)
+    while shown and not shown[-1].text.strip() and not (shown[-1].style and shown[-1].style.bgcolor):
+        shown.pop()
+    if shown and not (shown[-1].style and shown[-1].style.bgcolor):
+        shown[-1] = Segment(shown[-1].text.rstrip(), shown[-1].style)
+    return shown
 
 
 def faint(text: str) -> Text:

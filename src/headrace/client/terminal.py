@@ -70,7 +70,7 @@ class Terminal:
             if not line.strip():
                 continue
             if (command := _COMMAND.fullmatch(line.strip())) is None:
-                self.answer(self._talk.ask(line))
+                self._ask(self._talk.ask(line))
             elif command[1] in ("quit", "exit"):
                 return
             else:
@@ -85,6 +85,11 @@ class Terminal:
             showing.end(outcome)
         self._talk.answered(showing.text)
         return outcome
+
+    def _ask(self, messages: Sequence[dict[str, Any]]) -> None:
+        self._console.print()
+        self.answer(messages)
+        self._console.print()
 
     def _shown(self, answer: Answer, showing: Showing) -> Outcome | None:
         self._waiting = self.stopped = False
@@ -157,7 +162,7 @@ class Terminal:
 
     def _retry(self, _: str) -> None:
         if self._talk.question:
-            self.answer(self._talk.again())
+            self._ask(self._talk.again())
         else:
             self._say("Nothing has been asked.")
 
