@@ -13,7 +13,7 @@ from headrace.testing.store_contract import Rule, rule_name, rules
 pytestmark = pytest.mark.redis
 
 #: Seconds; a rule that kills a worker waits for it.
-LEASE = 0.3
+LEASE = 0.6
 
 
 class RedisStage:

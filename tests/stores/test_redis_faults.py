@@ -63,7 +63,7 @@ async def silenced(log):
 
 async def test_a_stale_owners_longer_batch_is_refused(server):
     """A worker that was taken for dead finds its stream closed, however far it has got meanwhile."""
-    async with worker(server.url, lease=0.3) as stale, worker(server.url, lease=0.3) as living:
+    async with worker(server.url, lease=0.6) as stale, worker(server.url, lease=0.6) as living:
         await put(stale, "s", 3)
         await silenced(stale)
         assert [*await living.reap(lambda _: CUT)] == ["s"]
@@ -149,6 +149,19 @@ async def test_two_that_compete_close_each_stream_once(server):
         assert sorted([*reaped[0], *reaped[1]]) == sorted(ids)
         for id in ids:
             assert await read_all(one, id) == await read_all(two, id)
+
+
+async def test_a_clock_that_jumps_is_nobodys_death(server):
+    """All leases have lapsed at once, that of whoever looks too: nobody is taken for dead (S9)."""
+    async with worker(server.url) as log, worker(server.url) as other:
+        await put(log, "s", 1)
+        server.ask("HSET", "headrace:epoch", "since", 0)
+        server.ask("DEL", *(f"headrace:w:{each._writer.hex}" for each in (log, other)))
+        assert [*await other.reap(lambda _: CUT)] == []
+        await other._beat()
+        assert [*await other.reap(lambda _: CUT)] == []
+        await log._beat()
+        assert (await log.append("s", 1, numbered(2, 2))).ok
 
 
 # --- S8
@@ -309,7 +322,7 @@ async def test_what_was_told_while_the_line_was_down_is_heard(server):
 
 async def test_one_subscription_for_all_readers_of_a_stream(server):
     """A hundred that wait are one for Redis, and none once they have left."""
-    async with worker(server.url, lease=0.3) as log, worker(server.url, lease=0.3) as other:
+    async with worker(server.url, lease=0.6) as log, worker(server.url, lease=0.6) as other:
         await put(log, "s", 1)
         bells = [Bell() for _ in range(100)]
         await asyncio.gather(*(other.read("s", 1, wake=bell) for bell in bells))
@@ -379,15 +392,15 @@ async def test_a_secret_is_shared(server):
 
 async def test_what_the_dead_had_not_recorded_is_inherited(server):
     """Of one that ended in order, and of one that died: another worker has it from then on."""
-    async with worker(server.url, lease=0.3) as heir:
+    async with worker(server.url, lease=0.6) as heir:
         for id in ("ended", "died"):
-            log = await RedisLog(await RedisConnection.open(server.url), lease=0.3).open()
+            log = await RedisLog(await RedisConnection.open(server.url), lease=0.6).open()
             await put(log, id, 1, DONE)
             if id == "died":
                 await silenced(log)
             await log.close()
         assert [*await heir.unrecorded()] == []
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.6)
         assert [*await heir.reap(lambda _: CUT)] == []
         assert sorted(head.id for head in await heir.unrecorded()) == ["died", "ended"]
         await heir.mark_recorded(["died", "ended"])
@@ -396,7 +409,7 @@ async def test_what_the_dead_had_not_recorded_is_inherited(server):
 
 async def test_a_stream_that_was_perhaps_created_is_taken_back(server):
     """Its caller was told that there is none; so there is none, and its name is free again."""
-    async with Relay(server.port) as relay, worker(f"redis://127.0.0.1:{relay.port}", lease=0.3) as log:
+    async with Relay(server.port) as relay, worker(f"redis://127.0.0.1:{relay.port}", lease=0.6) as log:
         relay.lose_answers(always=True)
         with pytest.raises(StoreUnavailable):
             await log.create("s", meta(), [Name("idempotency", "k")])

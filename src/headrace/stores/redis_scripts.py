@@ -264,12 +264,12 @@ keep(P .. 'workers', P .. 'open:' .. ARGV[1], P .. 'unrecorded:' .. ARGV[1])
 return call('HGET', P .. 'epoch', 'number')
 """
 
-# ARGV: worker, lease in ms. Returns the open streams of the dead, after each one's worker. A dead one with nothing
-# open is removed; what is not recorded of it is the caller's from now on.
+# ARGV: worker, lease in ms. Returns the open streams of the dead, after each one's worker; none where the caller's own
+# lease is gone. A dead one with nothing open is removed; what is not recorded of it is the caller's from now on.
 _DEAD = """
 local since = tonumber(call('HGET', P .. 'epoch', 'since') or 0)
-if since > now() then call('HSET', P .. 'epoch', 'since', string.format('%d', now())) end
-if now() - since < tonumber(ARGV[2]) then return {} end
+if since > now() or not alive(ARGV[1]) then call('HSET', P .. 'epoch', 'since', string.format('%d', now())) end
+if not alive(ARGV[1]) or now() - since < tonumber(ARGV[2]) then return {} end
 local told = {}
 for _, worker in ipairs(call('SMEMBERS', P .. 'workers')) do
   if not alive(worker) then
