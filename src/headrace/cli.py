@@ -10,6 +10,7 @@ from headrace.config import Settings, environment, exposure, warnings
 from headrace.configured import Config, Data, refuse, settings_of
 from headrace.errors import ConfigError
 from headrace.observe.logs import configure
+from headrace.selftest import selftest
 from headrace.server import bind, run
 from headrace.supervisor import Supervisor
 
@@ -79,6 +80,7 @@ def check(*, config: Config = None) -> None:
     print("The configuration is fine.")
 
 
+app.command()(selftest)
 app.add_typer(shell.app)
 
 

@@ -1,0 +1,39 @@
+"""``headrace selftest``: gates by name, their figures as JSON, and a status that says whether they hold."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from headrace.gates.catalogue import GATES
+from headrace.gates.gate import Report
+
+
+def selftest(*args: str) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "headrace", "selftest", *args]
+    return subprocess.run(command, capture_output=True, timeout=60, check=False)
+
+
+def test_it_says_which_gates_there_are():
+    listed = selftest("--list").stdout.decode()
+    assert [line.split()[0] for line in listed.splitlines()] == list(GATES)
+
+
+def test_a_gate_that_is_not_there_is_refused():
+    done = selftest("nope")
+    assert done.returncode == 2
+    assert b"nope" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_figures_are_json_and_go_into_the_report_too(tmp_path: Path):
+    done = selftest(
+        "kill", "--size", "0.003", "--seed", "5", "--folder", str(tmp_path), "--report", str(tmp_path / "r")
+    )
+    told = msgspec.json.decode(done.stdout.splitlines()[0], type=Report)
+    assert (told.gate, told.seed, told.holds, done.returncode) == ("kill", 5, True, 0)
+    assert msgspec.json.decode((tmp_path / "r").read_bytes(), type=list[Report]) == [told]
+    assert [path.name for path in tmp_path.iterdir()] == ["r"], "what a gate made is gone"
