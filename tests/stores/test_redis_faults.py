@@ -320,6 +320,17 @@ async def test_what_was_told_while_the_line_was_down_is_heard(server):
         assert await asyncio.wait_for(heard.get(), 5) == "s"
 
 
+async def test_nobody_is_taken_for_gone_while_redis_is_away(server):
+    """An answer is not given up because nobody can say who reads it."""
+    async with worker(server.url) as log:
+        await put(log, "s", 1)
+        assert not await log.present("s")
+        server.stop()
+        assert await log.present("s")
+        await asyncio.to_thread(server.start)
+        assert not await log.present("s")
+
+
 async def test_one_subscription_for_all_readers_of_a_stream(server):
     """A hundred that wait are one for Redis, and none once they have left."""
     async with worker(server.url, lease=0.6) as log, worker(server.url, lease=0.6) as other:

@@ -223,8 +223,14 @@ class RedisWorker:
         await self._run(self._scripts.attend, id, self._writer.hex, int(present))
 
     async def present(self, id: str) -> bool:
-        """Whether any living process has participants on the stream."""
-        return bool(await self._run(self._scripts.present, id))
+        """Whether any living process has participants on the stream; True where Redis cannot be asked just now.
+
+        Whoever would give an answer up asks again, and gives nothing up on a guess.
+        """
+        try:
+            return bool(await self._run(self._scripts.present, id))
+        except StoreUnavailable:
+            return True
 
     def _cancel(self, id: str) -> None:
         for callback in self._cancels:
