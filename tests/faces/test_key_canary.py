@@ -9,6 +9,7 @@ from tests.faces.test_reach import asks_who_comes, routes
 from headrace.config import Key
 from headrace.config.key_text import new_key
 from headrace.errors import UpstreamRefused
+from headrace.faces.reach import ASKED
 from headrace.model.grants import Grants
 from headrace.records.keys import Keys
 
@@ -74,7 +75,8 @@ async def test_no_key_is_said_logged_counted_or_kept(tmp_path, caplog):
         statuses = set()
         for route in (route for route in routes() if asks_who_comes(route)):
             for method in route.methods - {"HEAD"}:
-                for key in refused:
+                anybody = not any(ASKED[tag] for tag in route.tags)  # such a route may well be followed for ever
+                for key in refused[1:] if anybody else refused:
                     statuses.add(await ask(method, route.path.replace("{", "").replace("}", ""), b"", bearer(key)))
         assert {401, 403} <= statuses <= {200, 401, 403, 404, 415}
         for query, headers in shown(revoked.secret):
