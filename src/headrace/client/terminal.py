@@ -117,7 +117,7 @@ class Terminal:
         """Wait for a server that is away; say so, once each time."""
         if not self._waiting:
             self._waiting = True
-            self._say("The connection was lost; going on as soon as the server is back.")
+            self._say("The connection was lost, or the server is busy; going on as soon as it answers.")
         time.sleep(seconds)
 
     def _line(self) -> str | None:
