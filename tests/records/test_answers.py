@@ -59,6 +59,17 @@ async def test_a_whole_life(kept):
     assert await conversations.versions("alice") == {"c": clock.time()}
 
 
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [("ПРИВЕТ", 1), ("привет", 1), ("Grün", 1), ("GRÜN", 1), ("重要", 1), ("50%", 1), ("5_", 0), ("%", 1), ("none", 0)],
+)
+async def test_search_knows_the_letters_of_all_languages(kept, search, found):
+    """And takes none of them for a pattern."""
+    conversations, answers, _ = kept
+    await answers.begin("alice", "c", asked(text="Привет, grün 重要 50%"))
+    assert len(await conversations.list("alice", search=search)) == found
+
+
 async def test_each_step_may_be_done_again(kept):
     """After a crash, by another worker, or because nobody knows whether the database did it."""
     conversations, answers, clock = kept

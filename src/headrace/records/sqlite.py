@@ -39,11 +39,18 @@ def _connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - a dr
     """
     connection.isolation_level = None
     connection.execute("PRAGMA secure_delete = ON")
+    connection.create_function("lower", 1, _lower, deterministic=True)
 
 
 def _connected_to_read(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own
     """Have SQLite refuse to write."""
     connection.execute("PRAGMA query_only = ON")
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: object) -> object:
+    """Letters of all languages, as PostgreSQL has it; SQLite's own knows those of ASCII."""
+    return text.lower() if isinstance(text, str) else text
 
 
 def _begun(connection: Connection) -> None:
