@@ -34,6 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "keyring",
             "observe",
             "parts",
+            "providers",
             "selftest",
             "server",
             "shell",

@@ -2,7 +2,7 @@
 
 import importlib
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
@@ -30,13 +30,13 @@ from headrace.faces.service import Manners, Proxied, Service, Talks
 from headrace.faces.sessions import Sessions
 from headrace.faces.shares import Shares
 from headrace.faces.tickets import Tickets, secret_in
-from headrace.model.dialect import CHAT, RESPONSES
 from headrace.observe.health import Probe, StoreHealth
 from headrace.observe.logs import count_dropped
 from headrace.observe.metrics import Metrics
 from headrace.observe.overview import Board
 from headrace.observe.siblings import folder_in
 from headrace.observe.upstreams import CountedHttp, Known
+from headrace.providers import MAKERS, PROVIDERS
 from headrace.records.answers import Answers
 from headrace.records.conversations import Conversations
 from headrace.records.database import Database
@@ -46,15 +46,10 @@ from headrace.records.spending import spent
 from headrace.records.taking import Taker
 from headrace.stores.opening import Streams, open_accounts, open_log, open_topics
 from headrace.upkeep import Upkeep
-from headrace.upstreams.anthropic import ANTHROPIC_URL, Anthropic
-from headrace.upstreams.azure import Azure
 from headrace.upstreams.demo import Demo
-from headrace.upstreams.http import Http
 from headrace.upstreams.http_public import is_public
 from headrace.upstreams.lookout import Lookout
-from headrace.upstreams.openai import OPENAI_URL, OpenAI
 from headrace.upstreams.order import Order
-from headrace.upstreams.profile import PROFILES, Profile, profile_of
 from headrace.upstreams.routes import Table
 from headrace.upstreams.target import ProxyTarget
 
@@ -196,7 +191,7 @@ class Parts:
             otel = importlib.import_module("headrace.observe.otel")
         except ModuleNotFoundError:
             raise ConfigError("[otel] needs: pip install 'headrace[otel]'") from None
-        makers = {name: _MAKERS[given.kind] for name, given in settings.active.items()}
+        makers = {name: MAKERS[given.kind] for name, given in settings.active.items()}
         tracer: ClosingTracer = otel.Telemetry.to_collector(makers, self._meters.model)
         self._stack.push_async_callback(tracer.close)
         return tracer
@@ -242,7 +237,7 @@ class Parts:
         trusted = ssl.create_default_context(cafile=given.ca_file) if given.ca_file else None
         http = CountedHttp(ssl_context=trusted, connect=self._settings.deadlines.connect)
         http.count(self._meters.upstream_requests, name)
-        return _PROVIDERS[given.kind](name, given, http, self._clock)
+        return PROVIDERS[given.kind](name, given, http, self._clock)
 
     def _target(self, name: str, given: TargetSettings) -> Proxied:
         settings = self._settings
@@ -306,66 +301,3 @@ def _manners(settings: Settings) -> Manners:
         linger=settings.on_leave.default,
         api_chat=settings.on_leave.api_chat,
     )
-
-
-def _openai(name: str, given: UpstreamSettings, http: Http, clock: Clock) -> Upstream:
-    url = given.base_url or OPENAI_URL
-    return OpenAI(
-        name=name,
-        base_url=url,
-        api_key=given.api_key.get_secret_value(),
-        organization=given.organization,
-        project=given.project,
-        models=given.models,
-        profile=_profile(given, PROFILES[given.profile] if given.profile else profile_of(url)),
-        http=http,
-        clock=clock,
-    )
-
-
-def _azure(name: str, given: UpstreamSettings, http: Http, clock: Clock) -> Upstream:
-    return Azure(
-        name=name,
-        endpoint=given.base_url,
-        api_key=given.api_key.get_secret_value(),
-        models=given.models,
-        api_version=given.api_version,
-        profile=_profile(given, PROFILES[given.profile or "azure"]),
-        http=http,
-        clock=clock,
-    )
-
-
-def _anthropic(name: str, given: UpstreamSettings, http: Http, clock: Clock) -> Upstream:
-    return Anthropic(
-        name=name,
-        base_url=given.base_url or ANTHROPIC_URL,
-        api_key=given.api_key.get_secret_value(),
-        auth_token=given.auth_token.get_secret_value(),
-        api_version=given.api_version,
-        max_tokens=given.max_tokens,
-        models=given.models,
-        http=http,
-        clock=clock,
-    )
-
-
-_PROVIDERS: Mapping[str, Callable[[str, UpstreamSettings, Http, Clock], Upstream]] = {
-    "openai": _openai,
-    "azure": _azure,
-    "anthropic": _anthropic,
-}
-#: As OpenTelemetry's conventions name them.
-_MAKERS = {"openai": "openai", "azure": "azure.ai.openai", "anthropic": "anthropic", "demo": "headrace.demo"}
-_APIS = {"chat": CHAT, "responses": RESPONSES}
-
-
-def _profile(given: UpstreamSettings, profile: Profile) -> Profile:
-    """A profile with what the configuration says otherwise."""
-    if given.apis:
-        profile = profile._replace(apis=tuple(_APIS[api] for api in given.apis))
-    if given.include_usage is not None:
-        profile = profile._replace(usage_option=given.include_usage)
-    if given.done_marker is not None:
-        profile = profile._replace(done_marker=given.done_marker)
-    return profile
