@@ -92,7 +92,8 @@ def test_who_has_seen_everything_is_told_the_end():
     assert core.asked().headers == {"last-event-id": "8"}
     core.replied(Head(204, {}))
     assert core.pause() == 0.0
-    assert connect(core, 100) == []
+    assert connect(core, 300) == []
+    assert core.cursor == "8"
     assert core.pause() > 0.0
     assert connect(core) == []
     assert (core.outcome, core.cursor) == (WHOLE, "8")
