@@ -8,6 +8,7 @@ import { draft } from "./draft.ts";
 import { awaited } from "./live.ts";
 import { modelOf } from "./models.ts";
 import { dismiss, tell } from "./notice.ts";
+import { keepFocus } from "./screen.ts";
 import { persistently } from "./trying.ts";
 
 /** What is asked for: a new message, below `parent`, or that `parent` is answered again or continued. */
@@ -41,6 +42,7 @@ async function ask(wish: Wish): Promise<void> {
   stops.set(request.id, stop);
   dismiss();
   show(request, wish.pictures ?? []);
+  keepFocus();
   if (!request.stream) wait(request.id, true);
   try {
     await submit(at, request, stop.signal);
@@ -118,6 +120,7 @@ function wait(id: string, waiting: boolean): void {
 export async function stop(): Promise<void> {
   if (growing.value.some((message) => message.stream === null)) await refresh();
   await Promise.all(growing.value.map(stopOne));
+  keepFocus();
 }
 
 async function stopOne({ id, stream }: Message): Promise<void> {

@@ -31,6 +31,15 @@ export const focusOn = (id: string): void => document.getElementById(id)?.focus(
 export const MESSAGE = "message";
 export const SEARCH = "search";
 
+const typing = matchMedia("(hover: hover) and (pointer: fine)");
+
+/** Have the focus where one writes when what had it has gone; on a phone that would bring up its keyboard. */
+export function keepFocus(): void {
+  requestAnimationFrame(() => {
+    if (typing.matches && document.activeElement === document.body) focusOn(MESSAGE);
+  });
+}
+
 effect(() => {
   const { title } = shown.value;
   document.title = title ? `${title} – Headrace` : "Headrace";

@@ -57,12 +57,8 @@ function Progress({ live }: { live: View | undefined }) {
   const said = words.value;
   const lost = !live ? retrying.value && said.unreachable : live.link === "offline" ? said.offline : live.link === "waiting" && said.waiting;
   return (
-    <div class="progress" role="status">
-      {lost && (
-        <p class="notice" data-kind="warn">
-          {lost}
-        </p>
-      )}
+    <div class="progress">
+      <div role="status">{lost && <p class="notice">{lost}</p>}</div>
       {live?.perSecond && !lost && <span class="figures">{said.perSecond(live.perSecond.toFixed(0))}</span>}
     </div>
   );
@@ -74,7 +70,7 @@ function Ended({ first, last, text }: { first: Message; last: Message; text: str
   return (
     <>
       {cut && (
-        <div class="notice" data-kind={last.state === "failed" ? "bad" : "warn"}>
+        <div class="notice" data-kind={last.state === "failed" ? "bad" : undefined}>
           <p>{cut}</p>
           {canGoOn(last) && (
             <button type="button" class="plain" onClick={() => void goOn(last)}>
@@ -97,8 +93,8 @@ function Ended({ first, last, text }: { first: Message; last: Message; text: str
 }
 
 /** Which model it was, what it used, and how fast it was. */
-function Figures({ message: { id, model, usage } }: { message: Message }) {
-  const rate = rates.get(id);
+function Figures({ message: { id, model, usage, state } }: { message: Message }) {
+  const rate = state === "completed" ? rates.get(id) : null;
   const figures = [
     model,
     usage && words.value.usage(usage.input, usage.output, usage.exact),
