@@ -93,8 +93,9 @@ def ps(
 
         console = _console()
         if json:
+            page = Page(sys.stdout.buffer)
             for summary in read():
-                print(msgspec.json.encode(summary).decode(), flush=True)
+                page.write(msgspec.json.encode(summary).decode() + "\n")
         elif watch:
             listing.watch(console, read)
         else:

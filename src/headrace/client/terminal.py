@@ -64,17 +64,28 @@ class Terminal:
         }
 
     def run(self) -> None:
-        """Talk until the user leaves."""
+        """Talk until the user leaves. Ctrl-C never ends it."""
         self._say(f"{self._talk.model} · /help says what can be done, Ctrl-D leaves")
-        while (line := self._line()) is not None:
-            if not line.strip():
-                continue
-            if (command := _COMMAND.fullmatch(line.strip())) is None:
+        going_on = True
+        while going_on:
+            try:
+                going_on = self._turn()
+            except KeyboardInterrupt:
+                self._console.print()
+
+    def _turn(self) -> bool:
+        """Read a line and do what it says; whether the user stays."""
+        line = self._line()
+        if line is None:
+            return False
+        if (command := _COMMAND.fullmatch(line.strip())) is None:
+            if line.strip():
                 self._ask(self._talk.ask(line))
-            elif command[1] in ("quit", "exit"):
-                return
-            else:
-                self._commands.get(command[1], self._unknown)((command[2] or "").strip())
+        elif command[1] in ("quit", "exit"):
+            return False
+        else:
+            self._commands.get(command[1], self._unknown)((command[2] or "").strip())
+        return True
 
     def answer(self, messages: Sequence[dict[str, Any]]) -> Outcome | None:
         """Ask, and show the answer. Returns how it ended; None where there is none, which has been said."""
@@ -129,9 +140,6 @@ class Terminal:
             except EOFError:
                 self._console.print()
                 return None
-            except KeyboardInterrupt:
-                self._console.print()
-                return ""
             except UnicodeDecodeError:
                 self._wrong("That is not text.")
                 return ""
@@ -149,8 +157,6 @@ class Terminal:
                 self._say(f"{'*' if name == self._talk.model else ' '} {name}")
         except ClientError as error:
             self._wrong(str(error))
-        except KeyboardInterrupt:
-            self._console.print()
 
     def _system(self, text: str) -> None:
         self._talk.system = text
