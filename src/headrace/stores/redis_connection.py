@@ -7,7 +7,8 @@ Two lines carry commands, so that an append never waits behind a long read; a th
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple, Self
 
 from headrace.core.log import Wake
@@ -58,12 +59,51 @@ class _Call(NamedTuple):
     future: "asyncio.Future[Reply]"
 
 
-class _Lane:
-    """A line and its queue: what is called while a batch is under way is the next batch."""
+class _Wire:
+    """A line that is dialled again after it broke. What is waiting for its turn waits in order."""
 
     def __init__(self, connection: "RedisConnection") -> None:
         self._connection = connection
         self._line: Line | None = None
+        self._turn = asyncio.Lock()
+
+    async def exchange(self, commands: Sequence[bytes], settle: Callable[[Reply | Refused], None]) -> None:
+        """Send commands, and hand over each reply as it comes. Raises StoreError for those that got none."""
+        async with self._turn:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await self._exchange(commands, settle)
+            except TimeoutError:
+                await self.close()
+                raise StoreUnavailable from None
+            except StoreError:
+                await self.close()
+                raise
+
+    async def _exchange(self, commands: Sequence[bytes], settle: Callable[[Reply | Refused], None]) -> None:
+        line = self._line
+        if line is None:
+            line = self._line = await self._connection.dial()
+        await line.send(commands)
+        for _ in commands:
+            try:
+                reply = await line.receive()
+            except Refused as refused:
+                settle(refused)
+            else:
+                settle(reply)
+
+    async def close(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
+
+
+class _Lane:
+    """A wire and its queue: what is called while a batch is under way is the next batch."""
+
+    def __init__(self, connection: "RedisConnection") -> None:
+        self._wire = _Wire(connection)
         self._queue: list[_Call] = []
         self._batch: list[_Call] = []
         self._idle: asyncio.Future[None] | None = None
@@ -86,44 +126,34 @@ class _Lane:
             if not self._queue:
                 self._idle = asyncio.get_running_loop().create_future()
                 await self._idle
-            batch = self._batch = self._queue
-            self._queue = []
+            self._batch, self._queue = self._queue, []
+            waiting = iter(self._batch)
             try:
-                async with asyncio.timeout(PATIENCE):
-                    await self._exchange(batch)
-            except TimeoutError:
-                await self._give_up(batch, StoreUnavailable())
+                await self._wire.exchange([call.packed for call in self._batch], partial(_settle, waiting))
             except StoreError as error:
-                await self._give_up(batch, error)
-
-    async def _exchange(self, batch: Sequence[_Call]) -> None:
-        line = self._line
-        if line is None:
-            line = self._line = await self._connection.dial()
-        await line.send([call.packed for call in batch])
-        for _, future in batch:
-            try:
-                reply = await line.receive()
-            except Refused as refused:
-                if not future.done():
-                    future.set_exception(refused)
-            else:
-                if not future.done():
-                    future.set_result(reply)
-
-    async def _give_up(self, batch: Sequence[_Call], error: StoreError) -> None:
-        line, self._line = self._line, None
-        for _, future in batch:
-            if not future.done():
-                future.set_exception(error)
-        if line is not None:
-            await line.close()
+                for call in waiting:
+                    _fail(call, error)
 
     async def close(self) -> None:
         self._closed = True
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        await self._give_up([*self._batch, *self._queue], StoreError("The store is closed."))
+        for call in (*self._batch, *self._queue):
+            _fail(call, StoreError("The store is closed."))
+        await self._wire.close()
+
+
+def _settle(waiting: Iterator[_Call], reply: Reply | Refused) -> None:
+    call = next(waiting)
+    if isinstance(reply, Refused):
+        _fail(call, reply)
+    elif not call.future.done():
+        call.future.set_result(reply)
+
+
+def _fail(call: _Call, error: StoreError) -> None:
+    if not call.future.done():
+        call.future.set_exception(error)
 
 
 class RedisConnection:
@@ -136,7 +166,7 @@ class RedisConnection:
         self.epoch = 0
         self._hub = Hub(self._dialer)
         self._calls = _Lane(self)
-        self._appends = _Lane(self)
+        self._appends = _Wire(self)
 
     @classmethod
     async def open(cls, url: str, prefix: str = "headrace:") -> Self:
@@ -165,9 +195,17 @@ class RedisConnection:
         """Run a script on the line of the appends; each of its arguments is packed by :func:`bulk`."""
         arguments = b"".join(packed)
         try:
-            return await self._appends.send(_eval(b"EVALSHA", script.digest, len(packed)) + arguments)
+            return await self._append(_eval(b"EVALSHA", script.digest, len(packed)) + arguments)
         except ScriptMissing:
-            return await self._appends.send(_eval(b"EVAL", script.text, len(packed)) + arguments)
+            return await self._append(_eval(b"EVAL", script.text, len(packed)) + arguments)
+
+    async def _append(self, command: bytes) -> Reply:
+        """In the caller's own task: each turn of the event loop between an append and its readers is latency."""
+        replies: list[Reply | Refused] = []
+        await self._appends.exchange([command], replies.append)
+        if isinstance(replies[0], Refused):
+            raise replies[0]
+        return replies[0]
 
     async def watch(self, channel: bytes, wake: Wake) -> None:
         """Have ``wake`` called for each message on the channel, and after each break in which one may be missed."""
