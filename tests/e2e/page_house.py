@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -101,9 +102,14 @@ class Chat:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageHouse]:
     """A server and its upstream, for all tests of a file."""
     with UpstreamThread(_play) as upstream:
-        toml = upstream_toml(f"{upstream.url}/v1", models='["hello", "waits", "stalls", "cut", "busy"]')
-        with HeadraceServer(tmp_path_factory.mktemp("page"), toml) as server:
+        with server_with(upstream, tmp_path_factory.mktemp("page")) as server:
             yield PageHouse(server, upstream)
+
+
+def server_with(upstream: UpstreamThread, folder: Path) -> HeadraceServer:
+    """A server that knows this upstream; its user starts it."""
+    models = '["hello", "waits", "stalls", "cut", "busy"]'
+    return HeadraceServer(folder, upstream_toml(f"{upstream.url}/v1", models=models))
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Answers on the chat page: they are sent, stopped, left and rejoined by somebody who uses a browser."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
 from tests.e2e.browser import browser  # noqa: F401 - a fixture
-from tests.e2e.page_house import SHOWN, WHOLE, Cable, PageHouse, context, house  # noqa: F401 - fixtures
+from tests.e2e.page_house import SHOWN, WHOLE, Cable, PageHouse, context, house, server_with  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(60)]
 
@@ -87,20 +88,23 @@ def test_offline_and_online_again(house: PageHouse, context: BrowserContext) -> 
         expect(chat.answers.last).not_to_contain_text("offline")
 
 
-def test_server_killed_and_restarted(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
+def test_server_killed_and_restarted(house: PageHouse, context: BrowserContext, tmp_path: Path) -> None:  # noqa: F811
     """The page waits for the server, says that the answer was interrupted, and goes on from where it was cut."""
-    chat = house.open(context, "stalls")
-    chat.send("killed")
-    chat.grows()
-    house.server.kill()
-    expect(chat.answers.last).to_contain_text("The connection is lost.")
-    house.server.start()
-    chat.shows("One")
-    expect(chat.answers.last).to_contain_text("The server stopped in the middle of this answer.")
-    chat.choose("hello")
-    chat.page.get_by_role("button", name="Continue").click()
-    chat.shows(re.compile(r"^One\s*Hello"))
-    expect(chat.answers).to_have_count(1)
+    context.unroute_all()
+    with server_with(house.upstream, tmp_path) as server:
+        chat = house._replace(server=server).open(context, "stalls")
+        chat.send("killed")
+        chat.grows()
+        server.kill()
+        expect(chat.answers.last).to_contain_text("The connection is lost.")
+        server.start()
+        chat.shows("One")
+        expect(chat.answers.last).to_contain_text("The server stopped in the middle of this answer.")
+        chat.choose("hello")
+        chat.page.get_by_role("button", name="Continue").click()
+        chat.shows(re.compile(r"^One\s*Hello"))
+        expect(chat.answers).to_have_count(1)
+        server.kill()
 
 
 def test_send_waits_for_server(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
