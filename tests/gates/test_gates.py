@@ -8,7 +8,10 @@ from headrace.gates.catalogue import GATES, gate
 from headrace.gates.gate import Run, run
 
 #: How much of each is enough to find what is broken for good, in seconds and not in minutes.
-SIZES = {"kill": 0.02}
+SIZES = {
+    "kill": 0.02,
+    "power": 0.04,
+}
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from headrace.gates.gate import Gate
 #: What each of them does, in the order in which they are run. Each has a module of its name, with a ``gate``.
 GATES: Mapping[str, str] = {
     "kill": "kill -9 in the middle of answers: nothing lost, doubled or called complete",
+    "power": "power cuts: what was promised to be on the disk is there, and a loss is told",
 }
 
 

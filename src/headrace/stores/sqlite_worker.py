@@ -16,6 +16,7 @@ from headrace.stores.sqlite_file import Lock, Row
 from headrace.stores.sqlite_orphan import Orphan, lock_path
 from headrace.stores.sqlite_place import Place, log_path
 from headrace.stores.sqlite_shared import Signal
+from headrace.stores.sqlite_upkeep import Upkeep
 from headrace.stores.tail import Tail
 
 #: Streams that are buried in one transaction on the event loop: 80 us each.
@@ -60,6 +61,11 @@ class SqliteWorker:
         if self._opened is None:
             raise StoreError("The store is not open.")
         return self._opened
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """Its housekeeping, for whoever wants a step of it now. Raises StoreError."""
+        return self._place.upkeep
 
     async def close(self) -> None:
         """Commit what is under way and let go of everything. Idempotent."""
