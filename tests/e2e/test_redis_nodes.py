@@ -145,7 +145,7 @@ async def test_a_killed_servers_answer_is_interrupted_on_the_other(nodes: Nodes)
     assert reader.errors == ["interrupted"]
     assert not reader.done
     assert reader.text.startswith(client.text)
-    assert took < LEASE + 2
+    assert took < LEASE + 4  # a second until the next look, and what a busy machine adds
     again = await (await nodes.rejoin(1, client.stream, "")).rest()
     assert again.text == reader.text
     assert again.errors == ["interrupted"]
