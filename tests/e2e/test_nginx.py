@@ -1,34 +1,17 @@
 """Headrace behind nginx, with the configuration that ships: nothing is held back, and a cut stays a cut."""
 
-import asyncio
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.clients import Client, chat
 from tests.e2e.scripted import UpstreamThread
-from tests.e2e.server import HeadraceServer, free_port, upstream_toml
+from tests.e2e.server import HeadraceServer, upstream_toml
 
+from headrace.testing.nginx import Nginx
 from headrace.testing.scripted_upstream import Fin, Received, Script, answer, head, sse
 
 pytestmark = [pytest.mark.nginx, pytest.mark.slow]
-
-SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"
-
-AROUND = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    {server}
-}}
-"""
 
 
 def play(request: Received, event) -> Script:
@@ -53,36 +36,11 @@ def upstream() -> Iterator[UpstreamThread]:
 @pytest.fixture
 def port(tmp_path: Path, upstream: UpstreamThread) -> Iterator[int]:
     """Where nginx listens."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    assert program, "this test needs nginx: sudo apt-get install nginx"
-    with HeadraceServer(tmp_path, upstream_toml(f"{upstream.url}/v1")) as server:
-        listen = free_port()
-        site = SHIPPED.read_text().replace("127.0.0.1:8003", f"127.0.0.1:{server.port}")
-        conf = tmp_path / "nginx.conf"
-        conf.write_text(
-            AROUND.format(folder=tmp_path, server=site.replace("listen 8080", f"listen 127.0.0.1:{listen}"))
-        )
-        with subprocess.Popen([program, "-p", tmp_path, "-c", conf, "-e", tmp_path / "start.log"]) as process:
-            try:
-                _until_listening(listen)
-                yield listen
-            finally:
-                process.terminate()
-                process.wait(10)
-
-
-def _until_listening(port: int) -> None:
-    async def connect() -> None:
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0)
-            else:
-                writer.close()
-                return
-
-    asyncio.run(asyncio.wait_for(connect(), 10))
+    with (
+        HeadraceServer(tmp_path, upstream_toml(f"{upstream.url}/v1")) as server,
+        Nginx(tmp_path, [server.port]) as nginx,
+    ):
+        yield nginx.port
 
 
 async def test_each_chunk_passes_at_once(port: int, upstream: UpstreamThread) -> None:

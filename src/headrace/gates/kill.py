@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, field
 
 from headrace.gates.gate import Run
-from headrace.gates.viewer import Asking, Viewer
-from headrace.gates.words import chat, configuration, endless, is_beginning
+from headrace.gates.viewer import Viewer, two
+from headrace.gates.words import configuration, endless, is_beginning
 from headrace.testing.scripted_upstream import ScriptedUpstream
 from headrace.testing.server import HeadraceServer
 
@@ -52,7 +52,7 @@ async def gate(run: Run) -> None:
 
 async def _kill(run: Run, server: HeadraceServer, name: str, tally: Tally) -> None:
     """Some answers with two readers each, one kill, and what is there after it."""
-    pairs = await asyncio.gather(*(_begin(server, f"{name}-{number}", number) for number in range(STREAMS)))
+    pairs = await asyncio.gather(*(two(server.port, f"{name}-{number}", number) for number in range(STREAMS)))
     viewers = [viewer for pair in pairs for viewer in pair]
     watching = [asyncio.create_task(viewer.watch()) for viewer in viewers]
     await asyncio.sleep(run.random.uniform(0.0, 0.5))
@@ -68,15 +68,6 @@ async def _kill(run: Run, server: HeadraceServer, name: str, tally: Tally) -> No
         tally.seen += seen
         tally.committed += len(viewer.text.split()) - seen
     tally.different += sum(one.text != other.text for one, other in pairs)
-
-
-async def _begin(server: HeadraceServer, name: str, number: int) -> tuple[Viewer, Viewer]:
-    """An answer in one of three dialects, read by whoever started it and by an ``EventSource``."""
-    message = {"message": name, "model": "m"}
-    path, body = [("/v1/chat/completions", chat(name)), ("/chat", message), ("/v1/chat/stream", message)][number % 3]
-    starter = Viewer(Asking("POST", path, body, {"Idempotency-Key": name}))
-    await starter.come(server.port)
-    return starter, await Viewer(Asking("GET", f"/v1/streams/{starter.stream}")).come(server.port)
 
 
 async def _again(server: HeadraceServer, viewer: Viewer, tally: Tally) -> None:

@@ -1,9 +1,14 @@
 """Somebody who reads an answer, loses the server, and comes back with the last id."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from headrace.gates.words import chat
 from headrace.testing.client import Client
+
+#: Seconds between two tries where a server cannot be asked now.
+AGAIN = 0.1
 
 
 class Asking(NamedTuple):
@@ -57,3 +62,40 @@ class Viewer:
         self.done |= client.done
         self._last_id = client.last_id or self._last_id
         return self
+
+    async def begun(self) -> "Viewer":
+        """Read until something of the answer has been shown."""
+        if self._client is not None:
+            await self._client.until(lambda client: bool(client.last_id))
+        return self
+
+    async def stay(self, port: int, seconds: float = 30.0) -> "Viewer":
+        """Read to an end that is told, and come back as often as that takes. Raises TimeoutError.
+
+        A server that cannot be asked (5xx, nobody there) is asked again a moment later, as the stock clients do.
+        """
+        async with asyncio.timeout(seconds):
+            while True:
+                if self._client is not None:
+                    await self.watch(seconds)
+                if self.done or any(not error.startswith("5") for error in self.errors):
+                    return self
+                await asyncio.sleep(AGAIN if self.errors or self._client is None else 0)
+                self.errors.clear()
+                await self._come_again(port)
+
+    async def _come_again(self, port: int) -> None:
+        self._client = None
+        try:
+            await self.come(port)
+        except (OSError, TimeoutError):
+            self.connections += 1
+
+
+async def two(port: int, name: str, number: int) -> tuple[Viewer, Viewer]:
+    """An answer in one of three dialects, read by whoever started it and by an ``EventSource``."""
+    message = {"message": name, "model": "m"}
+    path, body = [("/v1/chat/completions", chat(name)), ("/chat", message), ("/v1/chat/stream", message)][number % 3]
+    starter = Viewer(Asking("POST", path, body, {"Idempotency-Key": name}))
+    await starter.come(port)
+    return starter, await Viewer(Asking("GET", f"/v1/streams/{starter.stream}")).come(port)

@@ -6,6 +6,7 @@ Unlike the rest of this package it starts processes and sleeps; it is for proofs
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -172,3 +173,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def installed(name: str) -> str:
+    """Where a program of this machine is. Raises ServerFailed where there is none of that name."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
+    if found is None:
+        raise ServerFailed(f"{name} is needed, and is not on this machine")
+    return found
