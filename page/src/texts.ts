@@ -73,6 +73,7 @@ export const english = {
   answered: "The answer is complete.",
 
   connecting: "Connecting",
+  reconnect: "Reconnect now",
   waiting: "The connection is lost. The server keeps the answer, and this page is coming back to it.",
   offline: "This device is offline. The server keeps the answer; it will be here when you are back.",
   cutLength: "The answer reached its limit of tokens.",
@@ -200,6 +201,7 @@ export const chinese: Same<typeof english> = {
   answered: "回答完成。",
 
   connecting: "正在连接",
+  reconnect: "立即重连",
   waiting: "连接断开了。服务器保存着这个回答，本页面正在重新连接。",
   offline: "设备已离线。服务器保存着这个回答，恢复联网后就能看到。",
   cutLength: "回答达到了词元上限。",

@@ -26,6 +26,9 @@ WHOLE = "One two three"
 #: Milliseconds in which the page must show what a test waits for.
 SHOWN = 8000
 
+#: Milliseconds in which it must have found a server that is back: it looks for it in pauses that grow to 15 seconds.
+BACK = 20_000
+
 
 class PageHouse(NamedTuple):
     """Where pages come from, and what their answers come from."""
@@ -87,10 +90,10 @@ class Chat:
         self.box.fill(text)
         self.box.press("Enter")
 
-    def shows(self, text: str | re.Pattern[str]) -> None:
+    def shows(self, text: str | re.Pattern[str], *, timeout: int = SHOWN) -> None:
         """Wait until the last answer says exactly this, and grows no more."""
-        expect(self.prose).to_have_text(text, timeout=SHOWN)
-        expect(self.answers.last).to_have_attribute("aria-busy", "false")
+        expect(self.prose).to_have_text(text, timeout=timeout)
+        expect(self.answers.last).to_have_attribute("aria-busy", "false", timeout=timeout)
 
     def grows(self, text: str = "One") -> None:
         """Wait until the last answer says this, and grows still."""

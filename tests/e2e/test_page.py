@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect
 from tests.e2e.browser import browser  # noqa: F401 - a fixture
-from tests.e2e.page_house import SHOWN, WHOLE, Cable, PageHouse, context, house, server_with  # noqa: F401 - fixtures
+from tests.e2e.page_house import BACK, SHOWN, WHOLE, Cable, PageHouse, context, house, server_with  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(60)]
 
@@ -98,7 +98,7 @@ def test_server_killed_and_restarted(house: PageHouse, context: BrowserContext, 
         server.kill()
         expect(chat.answers.last).to_contain_text("The connection is lost.")
         server.start()
-        chat.shows("One")
+        chat.shows("One", timeout=BACK)
         expect(chat.answers.last).to_contain_text("The server stopped in the middle of this answer.")
         chat.choose("hello")
         chat.page.get_by_role("button", name="Continue").click()

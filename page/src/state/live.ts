@@ -25,7 +25,7 @@ const BACK = new Error("The network is back.");
 /** Milliseconds after which the server is asked, and asked again, how an answer ended. */
 const SETTLING = [0, 250, 1000, 3000];
 
-class Live {
+export class Live {
   readonly view: Signal<View>;
   readonly rate = new Rate();
   private readonly id: string;
@@ -41,6 +41,10 @@ class Live {
     this.id = id;
     this.view = signal(this.snapshot());
     void this.run(stream);
+  }
+
+  get isAway(): boolean {
+    return this.link === "waiting" || this.link === "offline";
   }
 
   leave(): void {
@@ -81,11 +85,11 @@ class Live {
     }
   }
 
-  /** The device has lost its network, or has it again: then what hung is asked for anew, without waiting for silence. */
-  readonly move = (online: boolean): void => {
-    if (online) this.line.abort(BACK);
-    else this.turn("offline");
-  };
+  /** Ask anew, without waiting for silence or for the next attempt. */
+  readonly rejoin = (): void => this.line.abort(BACK);
+
+  /** The device has no network; what is heard nevertheless says otherwise. */
+  readonly lose = (): void => this.turn("offline");
 
   /** Nothing can be heard of it now; it is followed again when the conversation has been fetched again. */
   private fail(error: unknown): void {
@@ -135,8 +139,12 @@ class Live {
 
 export const lives = signal<ReadonlyMap<string, Live>>(new Map());
 
-for (const name of ["online", "offline"] as const) {
-  addEventListener(name, () => lives.peek().forEach((live) => live.move(name === "online")));
+addEventListener("offline", () => lives.peek().forEach((live) => live.lose()));
+addEventListener("online", () => lives.peek().forEach((live) => live.rejoin()));
+
+/** The server has been heard: whoever waits for it need wait no longer. */
+export function rejoinWaiting(): void {
+  for (const live of lives.peek().values()) if (live.isAway) live.rejoin();
 }
 
 /** Answers for which a whole reply is being waited for. */

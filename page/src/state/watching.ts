@@ -5,6 +5,7 @@ import { follow, Refused, type State as Link } from "../headrace.ts";
 import { preferences } from "../preferences.ts";
 import { refresh, shown } from "./conversation.ts";
 import { drop, list } from "./library.ts";
+import { rejoinWaiting } from "./live.ts";
 import { tell } from "./notice.ts";
 import { admitted } from "./session.ts";
 
@@ -38,7 +39,9 @@ function take(changed: Changed): void {
 
 function turn(state: Link): void {
   link.value = state;
-  if (state === "open") look(true); // nothing is replayed: what was missed is fetched
+  if (state !== "open") return;
+  look(true); // nothing is replayed: what was missed is fetched
+  rejoinWaiting();
 }
 
 async function watch(signal: AbortSignal): Promise<void> {

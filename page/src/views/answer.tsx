@@ -3,7 +3,7 @@ import type { Message, Part } from "../api.ts";
 import type { Turn } from "../model/tree.ts";
 import { goOn, regenerate } from "../state/asking.ts";
 import { canGoOn, cutOf } from "../state/endings.ts";
-import { lives, rates, type View } from "../state/live.ts";
+import { lives, rates, type Live, type View } from "../state/live.ts";
 import { retrying } from "../state/trying.ts";
 import { words } from "../words.ts";
 import { Branches } from "./branches.tsx";
@@ -14,15 +14,16 @@ import { Thoughts, ToolCall } from "./workings.tsx";
 export function Answer({ turn }: { turn: Turn }) {
   const [first, ...rest] = turn.messages;
   const last = rest.at(-1) ?? first;
-  const live = lives.value.get(last.id)?.view.value;
+  const live = lives.value.get(last.id);
+  const view = live?.view.value;
   const busy = last.state === null;
-  const text = turn.messages.map((message) => (message === last && live ? live.text : message.text)).join("");
-  const parts = turn.messages.flatMap((message) => (message === last && live ? [] : message.parts));
+  const text = turn.messages.map((message) => (message === last && view ? view.text : message.text)).join("");
+  const parts = turn.messages.flatMap((message) => (message === last && view ? [] : message.parts));
   return (
     <article class="answer" aria-label={words.value.answer} aria-busy={busy} data-state={last.state ?? "open"}>
-      <Workings parts={parts} live={live} busy={busy && !text} />
+      <Workings parts={parts} live={view} busy={busy && !text} />
       {(text || !busy) && <Prose text={text} done={!busy} />}
-      {busy && !text && !live?.reasoning && <Dots />}
+      {busy && !text && !view?.reasoning && <Dots />}
       <Refusals parts={parts} />
       {busy ? <Progress live={live} /> : <Ended first={first} last={last} text={text} />}
     </article>
@@ -52,16 +53,34 @@ function Workings({ parts, live, busy }: { parts: Part[]; live: View | undefined
 
 const Refusals = ({ parts }: { parts: Part[] }) => <>{parts.map((part) => part.type === "refusal" && <p class="refusal">{part.text}</p>)}</>;
 
-/** What hinders an answer that grows. */
-function Progress({ live }: { live: View | undefined }) {
-  const said = words.value;
-  const lost = !live ? retrying.value && said.unreachable : live.link === "offline" ? said.offline : live.link === "waiting" && said.waiting;
+/** What hinders an answer that grows, and what can be done; else how fast it is. */
+function Progress({ live }: { live: Live | undefined }) {
+  const lost = hindrance(live);
+  const perSecond = live?.view.value.perSecond;
   return (
     <div class="progress">
-      <div role="status">{lost && <p class="notice">{lost}</p>}</div>
-      {live?.perSecond && !lost && <span class="figures">{said.perSecond(live.perSecond.toFixed(0))}</span>}
+      <div role="status">
+        {lost && (
+          <div class="notice">
+            <p>{lost}</p>
+            {live && (
+              <button type="button" class="plain" onClick={live.rejoin}>
+                {words.value.reconnect}
+              </button>
+            )}
+          </div>
+        )}
+      </div>
+      {perSecond && !lost && <span class="figures">{words.value.perSecond(perSecond.toFixed(0))}</span>}
     </div>
   );
+}
+
+function hindrance(live: Live | undefined): string | null {
+  const said = words.value;
+  if (!live) return retrying.value ? said.unreachable : null;
+  const { link } = live.view.value;
+  return link === "offline" ? said.offline : link === "waiting" ? said.waiting : null;
 }
 
 function Ended({ first, last, text }: { first: Message; last: Message; text: string }) {
