@@ -23,7 +23,8 @@ export function duration(seconds: number | null | undefined): string {
 
 const UNITS = ["B", "KB", "MB", "GB", "TB"];
 
-export function bytes(count: number): string {
+export function bytes(count: number | null): string {
+  if (count === null) return "–";
   const unit = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, count)) / 3));
   return `${digits(count / 1000 ** unit)} ${UNITS[unit]}`;
 }

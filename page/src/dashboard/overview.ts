@@ -47,7 +47,7 @@ export interface Overview {
   errors: { reason: string; count: number }[];
   loop_lag: { p99: number | null };
   stores: Store[];
-  memory: number; // bytes
+  memory: number | null; // bytes
 }
 
 /** How many seconds the plots show. */

@@ -24,6 +24,9 @@ interface Given {
 
 const HEIGHT = 150; // pixels
 
+/** Seconds that are shown from the start. */
+const LEAST = 60;
+
 export function Plot({ title, lines, scale, format }: Given) {
   const place = useRef<HTMLDivElement>(null);
   const shown = useRef<uPlot | null>(null);
@@ -75,11 +78,11 @@ function options(host: HTMLElement, lines: readonly Line[], scale: Given["scale"
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      x: { time: true, range: (_, __, last) => [last - SHOWN, last] },
+      x: { time: true, range: (_, first, last) => [last - Math.min(SHOWN, Math.max(LEAST, last - first)), last] },
       y: scale === "logarithmic" ? { distr: 3, range: decades } : { range: (_, __, most) => [0, Math.max(1, most * 1.1)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, space: 70, size: 24, values: (_, times) => times.map(clock) },
+      { ...axis, grid: { show: false }, space: 70, size: 24, incrs: [60, 120], values: (_, times) => times.map(clock) },
       {
         ...axis,
         grid: { stroke: line, width: 1 },

@@ -33,7 +33,7 @@ export function Plots() {
   ]);
   const load: Line[] = [
     { name: said.open, now: count(told?.open ?? 0), kind: "ours", value: ({ open }) => open },
-    { name: said.readers, now: count(told?.readers ?? 0), kind: "upstream", value: ({ readers }) => readers },
+    { name: said.readers, now: count(told?.readers ?? 0), kind: "upstream", faint: true, value: ({ readers }) => readers },
   ];
   return (
     <section class="plots" aria-label={said.plots}>

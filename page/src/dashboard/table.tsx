@@ -1,5 +1,6 @@
 // The streams, those that are open first.
 import { computed, signal } from "@preact/signals";
+import { session } from "../state/session.ts";
 import { age, count, digits } from "./format.ts";
 import { overview, type Stream } from "./overview.ts";
 import { stop, stopping } from "./stopping.ts";
@@ -9,7 +10,8 @@ import { words } from "./words.ts";
 const onlyOpen = signal(false);
 
 const shown = computed(() => (overview.value?.streams ?? []).filter(({ state }) => !onlyOpen.value || state === "open"));
-const owners = computed(() => shown.value.some(({ owner }) => owner !== undefined));
+/** Whether there are streams of others among them. */
+const owners = computed(() => shown.value.some(({ owner }) => owner !== undefined && owner !== session.value?.owner));
 
 export function Table() {
   const said = words.value;

@@ -28,10 +28,13 @@ export function Watch() {
   const stream = current.value;
   const panel = useRef<HTMLElement>(null);
   useLayoutEffect(() => panel.current?.focus(), [stream?.id]);
+  useEffect(() => {
+    if (stream) addEventListener("keydown", closeOnEscape);
+    return () => removeEventListener("keydown", closeOnEscape);
+  }, [stream === null]);
   if (!stream) return null;
-  const close = (): void => void (watched.value = null);
   return (
-    <aside class="watch" ref={panel} tabIndex={-1} aria-label={said.watching} onKeyDown={({ key }) => key === "Escape" && close()}>
+    <aside class="watch" ref={panel} tabIndex={-1} aria-label={said.watching}>
       <header>
         <div>
           <h2>{stream.model}</h2>
@@ -44,6 +47,14 @@ export function Watch() {
       <Text key={stream.id} id={stream.id} />
     </aside>
   );
+}
+
+function close(): void {
+  watched.value = null;
+}
+
+function closeOnEscape({ key }: KeyboardEvent): void {
+  if (key === "Escape") close();
 }
 
 function Text({ id }: { id: string }) {

@@ -1,0 +1,20 @@
+// The dashboard's own logic: numbers as people read them, and the minutes that the plots show.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { age, bytes, count, digits, duration } from "../../page/src/dashboard/format.ts";
+
+test("a time has two units at most", () => {
+  const told = [0, 59.9, 60, 3599, 3600, 86_399, 90_000, -1].map(age);
+  assert.deepEqual(told, ["0 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min", "23 h 59 min", "1 d 1 h", "0 s"]);
+});
+
+test("a short time has the unit that fits it", () => {
+  const told = [null, undefined, 0, 0.00042, 0.001, 0.0125, 0.9, 1, 1.26, 12.6].map(duration);
+  assert.deepEqual(told, ["–", "–", "0 µs", "420 µs", "1 ms", "13 ms", "900 ms", "1 s", "1.3 s", "13 s"]);
+});
+
+test("amounts have few digits", () => {
+  assert.deepEqual([null, 0, 999, 1000, 412_000_000, 5e15].map(bytes), ["–", "0 B", "999 B", "1 KB", "412 MB", "5000 TB"]);
+  assert.deepEqual([0, 999, 12_345.6].map(count), ["0", "999", "12\u202f346"]);
+  assert.deepEqual([0, 1.04, 9.96, 10.4].map(digits), ["0", "1", "10", "10"]);
+});
