@@ -6,8 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
-from headrace.gates.catalogue import GATES
+from headrace.cli import app
+from headrace.gates.catalogue import GATES, lacking
 from headrace.gates.gate import Report
 
 
@@ -25,6 +27,15 @@ def test_a_gate_that_is_not_there_is_refused():
     done = selftest("nope")
     assert done.returncode == 2
     assert b"nope" in done.stderr
+
+
+def test_a_gate_whose_programs_are_not_here_is_refused_by_name(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("headrace.gates.catalogue.NEEDS", {"kill": ("no-such-program",)})
+    assert lacking("kill") == "no-such-program is needed, and is not on this machine"
+    assert not lacking("power")
+    told = CliRunner().invoke(app, ["selftest", "kill"])
+    assert told.exit_code == 2
+    assert "no-such-program" in told.stderr
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from headrace.gates.catalogue import GATES, gate
+from headrace.gates.catalogue import GATES, gate, lacking
 from headrace.gates.gate import Report, Run, run
 
 #: How much of each experiment is run where nobody says.
@@ -39,13 +39,23 @@ def selftest(
         return
     if unknown := [name for name in names or () if name not in GATES]:
         raise typer.BadParameter(f"there is no gate {unknown[0]!r}; see --list")
-    reports = _run(names or list(GATES), size, secrets.randbits(32) if seed is None else seed, folder)
+    if impossible := [name for name in names or () if lacking(name)]:
+        raise typer.BadParameter(f"{impossible[0]}: {lacking(impossible[0])}")
+    reports = _run(names or _possible(), size, secrets.randbits(32) if seed is None else seed, folder)
     if report is not None:
         report.write_bytes(msgspec.json.format(msgspec.json.encode(reports), indent=1) + b"\n")
     short = [each.gate for each in reports if not each.holds]
     told = f"{len(reports) - len(short)} of {len(reports)} gates hold"
     typer.echo(f"{told}; not {', '.join(short)}" if short else told)
     raise typer.Exit(bool(short))
+
+
+def _possible() -> Sequence[str]:
+    """The gates for which everything is here; says which are left out."""
+    for name in GATES:
+        if why := lacking(name):
+            typer.echo(f"{name} is left out: {why}", err=True)
+    return [name for name in GATES if not lacking(name)]
 
 
 def _run(names: Sequence[str], size: float, seed: int, folder: Path | None) -> Sequence[Report]:

@@ -4,19 +4,27 @@ from pathlib import Path
 
 import pytest
 
-from headrace.gates.catalogue import GATES, gate
+from headrace.gates.catalogue import GATES, NEEDS, gate
 from headrace.gates.gate import Run, run
 
 #: How much of each is enough to find what is broken for good, in seconds and not in minutes.
 SIZES = {
     "kill": 0.02,
     "power": 0.04,
+    "nodes": 0.016,
+    "rolling": 0.05,
 }
+
+
+#: As LEAVE_OUT of ``make test`` has them.
+MARKS = {"redis-server": pytest.mark.redis, "nginx": pytest.mark.nginx}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", GATES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[MARKS[program] for program in NEEDS.get(name, ())]) for name in GATES]
+)
 async def test_it_holds(tmp_path: Path, name: str) -> None:
     report = await run(name, gate(name), Run(tmp_path, seed=1, size=SIZES[name]))
     assert report.holds, [figure for figure in report.figures if not figure.holds]

@@ -4,11 +4,21 @@ import importlib
 from collections.abc import Mapping
 
 from headrace.gates.gate import Gate
+from headrace.testing.nginx import SHIPPED
+from headrace.testing.server import ServerFailed, installed
 
 #: What each of them does, in the order in which they are run. Each has a module of its name, with a ``gate``.
 GATES: Mapping[str, str] = {
     "kill": "kill -9 in the middle of answers: nothing lost, doubled or called complete",
     "power": "power cuts: what was promised to be on the disk is there, and a loss is told",
+    "nodes": "two nodes on one Redis: kill -9, and a Redis that breaks; readers go on, or are told",
+    "rolling": "rolling restarts under load: answers end whole, or are told to be interrupted",
+}
+
+#: The programs of the machine without which a gate is not possible.
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "nodes": ("redis-server", "nginx"),
+    "rolling": ("redis-server", "nginx"),
 }
 
 
@@ -18,3 +28,16 @@ def gate(name: str) -> Gate:
         raise KeyError(name)
     found: Gate = importlib.import_module(f"headrace.gates.{name}").gate  # each needs what the others do not
     return found
+
+
+def lacking(name: str) -> str:
+    """What a gate needs and is not here, in a sentence; empty where all of it is."""
+    needs = NEEDS.get(name, ())
+    if "nginx" in needs and not SHIPPED.is_file():
+        return "it is run in a checkout, for nginx's configuration"
+    try:
+        for program in needs:
+            installed(program)
+    except ServerFailed as error:
+        return str(error)
+    return ""

@@ -36,6 +36,8 @@ class Viewer:
         #: Told of an end that looks like a whole answer's.
         self.done = False
         self.connections = 0
+        #: Of those, the ones with which it went on after what it had seen.
+        self.rejoined = 0
         self.stream = ""
         self._last_id = ""
         self._client: Client | None = None
@@ -44,6 +46,7 @@ class Viewer:
         """Open a connection, and go on after what was seen."""
         self._client = await self._asking.ask(port, self._last_id)
         self.connections += 1
+        self.rejoined += bool(self._last_id)
         if self._client.status == 200:
             self.stream = self.stream or self._client.stream
         return self

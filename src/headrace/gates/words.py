@@ -9,6 +9,9 @@ from headrace.testing.scripted_upstream import Received, ScriptedUpstream, Stall
 WORDS = [f"{number} " for number in range(4000)]
 TEXT = "".join(WORDS)
 
+#: Seconds for each word of an answer that takes its time.
+PACE = 0.05
+
 #: The frames of all of them; made once, because making them takes longer than sending them.
 _BODY = sse(*WORDS)
 
@@ -16,6 +19,13 @@ _BODY = sse(*WORDS)
 def endless(_: Received) -> list[Step]:
     """Words at about 500 a second, in pieces that have nothing to do with frames; it never comes to its end."""
     return [head(body="close"), Trickle(_BODY, size=700, pause=0.008), Stall()]
+
+
+def counted(request: Received) -> list[Step]:
+    """As many words as the message says first, four of them every ``4 * PACE`` seconds, and a proper end."""
+    count = int(request.body.partition(b'"content":')[2].strip(b' "').partition(b" ")[0])
+    body = sse(*WORDS[:count], finish_reason="stop", done=True)
+    return [head(body="close"), Trickle(body, size=4 * len(_BODY) // len(WORDS), pause=4 * PACE)]
 
 
 def whole(count: int) -> Callable[[Received], list[Step]]:

@@ -38,7 +38,9 @@ class Event:
 
     @property
     def error(self) -> str:
-        """The code of the error that it tells."""
+        """The code of the error that it tells, or ``cancelled``, which has an event of its own among named ones."""
+        if self.name == "cancelled":
+            return self.name
         found = json.loads(self.data) if self.data.startswith("{") else {}
         error = found.get("error") or (found if self.name == "error" else {})
         return str(error.get("code", ""))
