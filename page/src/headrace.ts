@@ -135,7 +135,7 @@ class Patience {
   /** Wait after an attempt that came to nothing. Throws Unreachable, or what the signal was aborted with. */
   async pause(cause?: unknown, first = 500): Promise<void> {
     const { signal, onstate, timeout = SILENCE } = this.#options;
-    const growing = Math.min(first * 2 ** Math.min(this.#tries++, 6), Math.max(first, 15_000)) * (0.5 + Math.random() / 2);
+    const growing = Math.min(first * 2 ** Math.min(this.#tries++, 6), Math.max(first, 15_000)) * (1 + Math.random() / 2);
     const pause = Math.max(growing, cause instanceof Away ? cause.after : 0);
     // A server on this machine is there without a network, so attempts go on; but nobody is to blame.
     const offline = globalThis.navigator?.onLine === false;

@@ -245,7 +245,7 @@ def test_an_answer_is_accessible(page: Page, scheme: str) -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("pace", [400, 1_000_000], ids=["while it grows", "at once"])
+@pytest.mark.parametrize("pace", [800, 1_000_000], ids=["while it grows", "at once"])
 def test_an_answer_of_20000_tokens_holds_up_no_frame(
     browser: Browser,  # noqa: F811
     page: Page,

@@ -150,6 +150,14 @@ test("the server says whether to try again, and when", async () => {
   await assert.rejects(followed([status(503, { "x-should-retry": "false" })]), { name: "Refused", status: 503 });
 });
 
+test("nobody comes back sooner than the server has asked", async () => {
+  const pauses: unknown[] = [];
+  const onstate = (state: string, detail?: unknown): unknown => state === "waiting" && pauses.push(detail);
+  await followed([cut("retry: 40\n\n"), cut("retry: 40\n\n"), whole(record(1)), status(204)], { onstate });
+  assert.equal(pauses.length, 2);
+  for (const pause of pauses) assert.ok(Number(pause) >= 40 && Number(pause) <= 120, String(pause));
+});
+
 test("patience ends, and tells what went wrong", async () => {
   const since = Date.now();
   await assert.rejects(followed([status(503)], { patience: 300 }), (error: Unreachable) => {
