@@ -44,7 +44,7 @@ from headrace.faces.arrival import Arrival
 from headrace.faces.guard import Guard
 from headrace.faces.reply import SEND
 from headrace.parts import Parts
-from headrace.web import assets
+from headrace.web import assets, reference
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +107,8 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         license_info={"name": "Apache-2.0"},
+        docs_url=None,
+        redoc_url=None,
     )
     for face in (
         chat_completions,
@@ -131,7 +133,7 @@ def create_app(settings: Settings) -> FastAPI:
         passthrough,
     ):
         app.include_router(face.router)
-    app.router.routes.extend(assets.routes())
+    app.router.routes.extend([reference.route(app.openapi), *assets.routes()])
     app.add_exception_handler(HeadraceError, failures.on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
