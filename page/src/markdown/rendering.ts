@@ -88,8 +88,9 @@ export class Rendering implements Job {
     this.#offset += unit.source.length;
     Object.assign(this.#references, references);
     const list = unit.joins ? this.#host.children[before.index] : undefined;
-    const shown = list ? [...list.children].slice(before.items) : [...this.#host.children].slice(before.index, before.index + 1);
-    shown.slice(0, unit.joins ? after.items - before.items : undefined).forEach(highlightLater);
+    const end = after.index + (after.items ? 1 : 0);
+    const shown = list ? [...list.children].slice(before.items, after.items) : [...this.#host.children].slice(before.index, end);
+    shown.forEach(highlightLater);
   }
 
   /** Where a unit is put that comes at a place: in the list there, or after it. */
