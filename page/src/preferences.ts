@@ -22,10 +22,18 @@ const DEFAULTS: Preferences = {
   timeout: 30,
 };
 
+const KINDS = new Map<string, string>(Object.entries(DEFAULTS).map(([name, value]) => [name, typeof value]));
+
+/** Whether a preference is one of ours, of the kind that it has now. */
+function isKnown([name, value]: [string, unknown]): boolean {
+  if (name === "language") return value === "en" || value === "zh";
+  return KINDS.get(name) === typeof value && value !== null;
+}
+
 function stored(): Preferences {
   try {
     const found: unknown = JSON.parse(localStorage.getItem(NAME) ?? "{}");
-    return typeof found === "object" ? { ...DEFAULTS, ...found } : DEFAULTS;
+    return { ...DEFAULTS, ...Object.fromEntries(Object.entries(found ?? {}).filter(isKnown)) };
   } catch {
     return DEFAULTS; // no storage, or none that we wrote
   }

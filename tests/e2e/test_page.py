@@ -118,6 +118,19 @@ def test_send_waits_for_server(house: PageHouse, context: BrowserContext) -> Non
     assert len([each for each in house.upstream.requests if b"patience" in each.body]) == 1
 
 
+def test_unsent_message_is_given_back(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
+    """Who stops a message that has not been sent has its text again, and nobody was asked."""
+    chat = house.open(context)
+    context.set_offline(True)
+    chat.send("never mind")
+    expect(chat.answers.last).to_contain_text("The server cannot be reached.")
+    chat.page.keyboard.press("Escape")
+    expect(chat.box).to_have_value("never mind")
+    expect(chat.answers).to_have_count(0)
+    context.set_offline(False)
+    assert not [each for each in house.upstream.requests if b"never mind" in each.body]
+
+
 def test_normal_mode_shows_whole_answer(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
     """With streaming off, the upstream is asked for the whole, which appears at once."""
     chat = house.open(context)

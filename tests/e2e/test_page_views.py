@@ -99,6 +99,17 @@ def test_page_keeps_only_preferences(house: PageHouse, context: BrowserContext) 
     assert [item["name"] for origin in kept for item in origin["localStorage"]] == ["headrace"]
 
 
+def test_odd_preferences_and_addresses_do_no_harm(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
+    """What an older page, or somebody's hand, has left there is passed over."""
+    kept = '{"timeout": "soon", "theme": 7, "language": {}, "x": 1}'
+    context.add_init_script(f"if (origin !== 'null') localStorage.setItem('headrace', {kept!r})")
+    chat = house.open(context, conversation="#%")
+    expect(chat.page.get_by_role("heading", name="What shall we talk about?")).to_be_visible()
+    chat.choose("hello")
+    chat.send("odd")
+    chat.shows("Hello 1")
+
+
 def test_theme_is_remembered(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
     """What was chosen holds after a reload, whatever the system says."""
     chat = house.open(context)

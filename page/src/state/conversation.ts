@@ -61,7 +61,7 @@ export async function open(id: string): Promise<void> {
 }
 
 /** The conversation that the address names. */
-export const named = (): string => decodeURIComponent(location.hash.slice(1));
+export const named = (): string => /^#([\w-]{1,64})$/.exec(location.hash)?.[1] ?? "";
 
 /** Counts what is changed here: what was fetched meanwhile may not know of it. */
 let changes = 0;
