@@ -10,9 +10,12 @@ from headrace.gates.gate import Run, run
 #: How much of each is enough to find what is broken for good, in seconds and not in minutes.
 SIZES = {
     "kill": 0.02,
+    "slow": 0.01,
+    "leave": 0.02,
     "power": 0.04,
     "nodes": 0.016,
     "rolling": 0.05,
+    "resume": 0.03,
 }
 
 

@@ -10,9 +10,12 @@ from headrace.testing.server import ServerFailed, installed
 #: What each of them does, in the order in which they are run. Each has a module of its name, with a ``gate``.
 GATES: Mapping[str, str] = {
     "kill": "kill -9 in the middle of answers: nothing lost, doubled or called complete",
+    "slow": "a thousand readers that take nothing, and fifty live ones beside them",
+    "leave": "leave and stop answers in every moment: the upstream is closed, and nothing stays behind",
     "power": "power cuts: what was promised to be on the disk is there, and a loss is told",
     "nodes": "two nodes on one Redis: kill -9, and a Redis that breaks; readers go on, or are told",
     "rolling": "rolling restarts under load: answers end whole, or are told to be interrupted",
+    "resume": "resumptions at every place of any answer, and cursors that are made up",
 }
 
 #: The programs of the machine without which a gate is not possible.
