@@ -8,7 +8,6 @@ figures are medians over the rounds.
 import asyncio
 import importlib.util
 import os
-import re
 import signal
 import socket
 import statistics
@@ -20,6 +19,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import report
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "library.md"
@@ -125,6 +126,4 @@ def main(rounds: int, *, write: bool) -> None:
     told = table(figures, [*SCENARIOS])
     print(told)
     if write:
-        pattern = r"(<!-- bench:library -->\n).*?(<!-- bench:end -->)"
-        text = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(re.sub(pattern, lambda match: f"{match[1]}\n{told}\n\n{match[2]}", text, flags=re.DOTALL))
+        report.replace(PAGE, "library", told)

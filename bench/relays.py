@@ -107,7 +107,7 @@ def compiled(name: str, folder: Path) -> Path:
 def mock_upstream(program: Path, *, rate: int, chunks: int) -> Iterator[Relay]:
     port = free_port()
     command = [program, "--port", port, "--rate", rate, "--chunks", chunks]
-    with _running(command, core=cores()[1], port=port, log=program.with_suffix(".log")):
+    with _running(command, core={cores()[1]}, port=port, log=program.with_suffix(".log")):
         yield Relay(port)
 
 
@@ -126,19 +126,33 @@ def nginx(upstream: Relay, folder: Path) -> Iterator[Relay]:
     conf.write_text(user + NGINX_CONF.format(folder=folder, port=port, upstream=upstream.port))
     program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") or "nginx"
     command = [program, "-p", folder, "-c", conf, "-e", folder / "error.log"]
-    with _running(command, core=cores()[0], port=port, log=folder / "nginx.log") as pid:
+    with _running(command, core={cores()[0]}, port=port, log=folder / "nginx.log") as pid:
         yield Relay(port, family(pid))
+
+
+def headrace(upstream: Relay, folder: Path) -> contextlib.AbstractContextManager[Relay]:
+    """``headrace serve`` with one worker, its SQLite store, durability ``process``."""
+    return headrace_workers(upstream, folder, workers=1, on={cores()[0]})
 
 
 @contextlib.contextmanager
-def headrace(upstream: Relay, folder: Path) -> Iterator[Relay]:
-    """``headrace serve`` with one worker, its SQLite store, durability ``process``."""
+def headrace_workers(upstream: Relay, folder: Path, *, workers: int, on: set[int]) -> Iterator[Relay]:
+    """The same with so many workers, on these cores."""
     port = free_port()
     conf = folder / "headrace.toml"
     conf.write_text(HEADRACE_TOML.format(folder=folder, port=port, upstream=upstream.port))
-    command = [sys.executable, "-m", "headrace", "serve", "--config", conf]
-    with _running(command, core=cores()[0], port=port, log=folder / "headrace.log", cwd=folder) as pid:
+    command = [sys.executable, "-m", "headrace", "serve", "--config", conf, "--workers", workers]
+    with _running(command, core=on, port=port, log=folder / "headrace.log", cwd=folder) as pid:
+        _until_ready(pid, workers)
         yield Relay(port, family(pid))
+
+
+def _until_ready(pid: int, workers: int) -> None:
+    """Several workers listen on a socket that is there before they are."""
+    end = time.monotonic() + PATIENCE
+    while workers > 1 and len(family(pid)) <= workers and time.monotonic() < end:
+        time.sleep(0.1)
+    time.sleep(2.0 if workers > 1 else 0.0)
 
 
 def family(pid: int) -> tuple[int, ...]:
@@ -151,12 +165,14 @@ def family(pid: int) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[object], *, core: int, port: int, log: Path, cwd: Path | None = None) -> Iterator[int]:
-    """A process bound to a core from its first moment on, listening; ended on the way out."""
+def _running(
+    command: Sequence[object], *, core: set[int], port: int, log: Path, cwd: Path | None = None
+) -> Iterator[int]:
+    """A process bound to its cores from its first moment on, listening; ended on the way out."""
     mine = os.sched_getaffinity(0)
     limits = _file_limit()
     with log.open("wb") as output:
-        os.sched_setaffinity(0, {core})  # inherited, by its threads and children too
+        os.sched_setaffinity(0, core)  # inherited, by its threads and children too
         try:
             process = subprocess.Popen(
                 [*limits, *map(str, command)], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd

@@ -7,7 +7,7 @@ import re
 import shutil
 import statistics
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -232,3 +232,29 @@ def write(root: Path, text: str, short: str) -> None:
     if start in old and end in old.partition(start)[2]:
         head, _, rest = old.partition(start)
         readme.write_text(f"{head}{start}\n{short}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
+def workers(found: Mapping[int, Sequence[Sample]], streams: int, cores: int) -> str:
+    """What several workers cost, beside one: a table, and their ratio."""
+    rows = ["| workers | streams × chunks/s | CPU per chunk, µs | carried | p50, ms |", "|---|---|---|---|---|"]
+    medians = {}
+    for count, samples in found.items():
+        cpu, carried, p50 = (
+            statistics.median(of(sample) for sample in samples)
+            for of in (lambda s: s.cpu, lambda s: s.carried, lambda s: s.p50)
+        )
+        medians[count] = cpu
+        share = min(carried / (count * streams * 50), 1)
+        rows.append(f"| {count} | {count * streams} × 50 | {cpu:.1f} | {share:.1%} | {p50:.2f} |")
+    ratio = medians[max(medians)] / medians[1]
+    fewer = "" if cores >= 4 else f" Here are {cores} cores, so how much more several workers carry was not measured."
+    rounds = len(next(iter(found.values())))
+    told = f"Each worker has the same load; its chunk costs **{ratio:.2f} times** what it costs one worker alone."
+    return "\n".join([*rows, "", f"{told}{fewer} Medians of {rounds} rounds. {_machine()}."])
+
+
+def replace(page: Path, name: str, text: str) -> None:
+    """Put a text where a page has its place, between the marks ``bench:NAME`` and ``bench:end``."""
+    pattern = rf"(<!-- bench:{name} -->\n).*?(<!-- bench:end -->)"
+    old = page.read_text(encoding="utf-8")
+    page.write_text(re.sub(pattern, lambda match: f"{match[1]}\n{text}\n\n{match[2]}", old, flags=re.DOTALL))

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import relays
@@ -21,12 +22,16 @@ import report
 import library
 
 ROOT = Path(__file__).parent.parent
-RELAYS: dict[str, Callable[[relays.Relay, Path], AbstractContextManager[relays.Relay]]] = {
+#: Starts a relay before an upstream, in a folder.
+Start = Callable[[relays.Relay, Path], AbstractContextManager[relays.Relay]]
+RELAYS: dict[str, Start] = {
     "direct": relays.direct,
     "nginx": relays.nginx,
     "headrace": relays.headrace,
 }
 ASKED = "Say something long."
+#: Streams of 50 chunks a second for each worker, where several are measured.
+PER_WORKER = 60
 
 
 @dataclass(frozen=True)
@@ -134,12 +139,12 @@ def asked(scenario: Scenario) -> list[str]:
     return [*options, "--repeats", "1"] if client.repeats else options
 
 
-def measure(scenario: Scenario, relay: str, programs: dict[str, Path]) -> report.Sample:
+def measure(scenario: Scenario, start: Start, programs: dict[str, Path]) -> report.Sample:
     """One run: everything is started for it and ended after it."""
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
         folder = Path(name)
         mock = relays.mock_upstream(programs["mock_upstream"], rate=scenario.rate, chunks=scenario.chunks)
-        with mock as upstream, RELAYS[relay](upstream, folder) as target:
+        with mock as upstream, start(upstream, folder) as target:
             command = [
                 *("taskset", "-c", str(relays.cores()[1]), str(programs["load"])),
                 *("--port", str(target.port), *asked(scenario)),
@@ -154,14 +159,32 @@ def measure(scenario: Scenario, relay: str, programs: dict[str, Path]) -> report
     return report.Sample.of(json.loads(done.stdout))
 
 
-def measure_quietly(scenario: Scenario, relay: str, programs: dict[str, Path]) -> report.Sample:
+def measure_quietly(scenario: Scenario, start: Start, programs: dict[str, Path]) -> report.Sample:
     """The least disturbed of at most three runs; the first, where nothing else ran on the relay's core."""
     samples = []
     while len(samples) < report.TRIES:
-        samples.append(measure(scenario, relay, programs))
+        samples.append(measure(scenario, start, programs))
         if samples[-1].others <= report.NOISE:
             break
     return min(samples, key=lambda sample: sample.others)
+
+
+def measure_workers(rounds: int, *, write: bool) -> None:
+    """One worker and two, at the same load for each: on all cores but that of the load; where there are two, on both."""
+    everywhere = os.sched_getaffinity(0)
+    on = everywhere - {relays.cores()[1]} if len(everywhere) > 2 else everywhere
+    found: dict[int, list[report.Sample]] = {1: [], 2: []}
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
+        programs = {name: relays.compiled(name, Path(folder)) for name in ("mock_upstream", "load")}
+        for _ in range(rounds):
+            for workers, samples in found.items():
+                start = partial(relays.headrace_workers, workers=workers, on=on)
+                samples.append(measure(Steady(PER_WORKER * workers, 50, 10.0), start, programs))
+                print(f"{workers} workers: {samples[-1].line()}", file=sys.stderr)
+    told = report.workers(found, PER_WORKER, len(everywhere))
+    print(told)
+    if write:
+        report.replace(ROOT / "docs" / "operations.md", "workers", told)
 
 
 def arguments() -> argparse.Namespace:
@@ -172,6 +195,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--streams", nargs="+", type=int, help="only the scenarios with these numbers of streams")
     parser.add_argument("--pairs", action="store_true", help="only the pairs of dialects, beside the plain one")
     parser.add_argument("--library", action="store_true", help="headrace.fastapi beside its peers, and nothing else")
+    parser.add_argument("--workers", action="store_true", help="two workers beside one, and nothing else")
     parser.add_argument("--no-write", action="store_true", help="print, write nothing")
     return parser.parse_args()
 
@@ -189,6 +213,9 @@ def main() -> None:
     if options.library:
         library.main(options.rounds or (1 if options.quick else 5), write=not (options.quick or options.no_write))
         return
+    if options.workers:
+        measure_workers(options.rounds or (1 if options.quick else 3), write=not (options.quick or options.no_write))
+        return
     if len(os.sched_getaffinity(0)) < 2:
         print("There is one core only: relay and load share it, and the figures mean little.", file=sys.stderr)
     chosen = chosen_scenarios(options)
@@ -198,7 +225,7 @@ def main() -> None:
         for number in range(options.rounds or (1 if options.quick else 5)):
             for scenario in chosen:
                 for relay in options.relays if scenario.client == scenario.upstream == "chat" else ["headrace"]:
-                    sample = measure_quietly(scenario, relay, programs)
+                    sample = measure_quietly(scenario, RELAYS[relay], programs)
                     results.add(scenario.name, relay, sample)
                     print(f"round {number + 1}, {scenario.name}, {relay}: {sample.line()}", file=sys.stderr)
     page = report.page(results)
