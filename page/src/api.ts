@@ -1,4 +1,4 @@
-// The server's JSON, typed, and its errors as one class.
+// The server's JSON, typed.
 import { Refused } from "./headrace.ts";
 
 export type State = "completed" | "failed" | "cancelled" | "interrupted";
@@ -86,15 +86,8 @@ export interface Asked {
   stream: string;
 }
 
-/** The server refused, or could not be reached: then its status is 0. */
-export class Refusal extends Refused {
-  readonly retryAfter: number | null; // seconds
-
-  constructor(status: number, message: string, code = "", retryAfter: number | null = null) {
-    super(status, message, code);
-    this.retryAfter = retryAfter;
-  }
-}
+/** The status of a server that could not be reached. */
+export const UNREACHED = 0;
 
 type Method = "GET" | "POST" | "PATCH" | "DELETE";
 
@@ -114,21 +107,20 @@ async function reached(path: string, method: Method, { body, signal }: Call): Pr
     return await fetch(path, init);
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Refusal(0, "");
+    throw new Refused(UNREACHED, "");
   }
 }
 
-async function refusal(reply: Response): Promise<Refusal> {
-  const wait = Number(reply.headers.get("retry-after"));
+async function refusal(reply: Response): Promise<Refused> {
   try {
     const told = (await reply.json()) as { error?: { message?: string; code?: string | null } };
-    return new Refusal(reply.status, told.error?.message ?? "", told.error?.code ?? "", wait || null);
+    return new Refused(reply.status, told.error?.message ?? "", told.error?.code ?? "");
   } catch {
-    return new Refusal(reply.status, "", "", wait || null);
+    return new Refused(reply.status, "");
   }
 }
 
-/** One call. Throws Refusal; an aborted one throws what fetch throws. */
+/** One call. Throws Refused, with the status 0 where nobody was reached; an aborted one throws what fetch throws. */
 export async function call<Reply>(method: Method, path: string, options: Call = {}): Promise<Reply> {
   const reply = await reached(path, method, options);
   if (!reply.ok) throw await refusal(reply);

@@ -11,7 +11,7 @@ from tests.e2e.browser import browser, violations_of_axe  # noqa: F401 - a fixtu
 from tests.e2e.page_house import SHOWN, PageHouse, context, house  # noqa: F401 - fixtures
 from tests.e2e.server import HeadraceServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.node, pytest.mark.timeout(60)]
 
 BOLD = "**重要：**这是测试。"
 KEY = "sk-page-0123456789abcdef"

@@ -1,6 +1,6 @@
 // The conversation that is shown: its messages as the server has them, and what is on its way there.
 import { batch, computed, signal } from "@preact/signals";
-import { conversations, type Conversation, type Message, type Settings } from "../api.ts";
+import { conversations, UNREACHED, type Conversation, type Message, type Settings } from "../api.ts";
 import { Refused, token } from "../headrace.ts";
 import { Tree, turns } from "../model/tree.ts";
 import { preferences } from "../preferences.ts";
@@ -114,7 +114,7 @@ function settled(message: Message): Message {
 
 function lose(error: unknown): void {
   if (error instanceof Refused && error.status === 404) begin();
-  if (shown.value.loading || !(error instanceof Refused && error.status === 0)) tell(error);
+  if (shown.value.loading || !(error instanceof Refused && error.status === UNREACHED)) tell(error);
 }
 
 /** Put messages in, as the server has confirmed them. */

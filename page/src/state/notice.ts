@@ -1,5 +1,6 @@
 // What went wrong with something that was asked for, and what can be done now.
 import { signal } from "@preact/signals";
+import { UNREACHED } from "../api.ts";
 import { Refused } from "../headrace.ts";
 import { words } from "../words.ts";
 import { isOver } from "./session.ts";
@@ -15,7 +16,7 @@ export const notice = signal<Notice | null>(null);
 export function explained(error: unknown): string {
   const said = words.value;
   if (!(error instanceof Refused)) return said.failedHere;
-  if (error.status === 0) return said.unreachable;
+  if (error.status === UNREACHED) return said.unreachable;
   const known: Record<number, string> = { 401: said.sessionOver, 404: said.notFound, 413: said.tooLarge, 429: said.tooMany };
   const own = known[error.status] ?? (error.status >= 500 ? said.serverFailed : said.refused);
   return error.message && error.status !== 401 && error.status !== 404 ? `${own} ${error.message}` : own;

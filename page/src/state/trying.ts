@@ -1,9 +1,10 @@
 // Calls that may be repeated are repeated until the server is there again.
 import { signal } from "@preact/signals";
+import { UNREACHED } from "../api.ts";
 import { Refused } from "../headrace.ts";
 
 /** Nobody is there, or somebody in front of the server says so. */
-const AWAY = new Set([0, 502, 503, 504]);
+const AWAY = new Set([UNREACHED, 502, 503, 504]);
 const FIRST = 400; // milliseconds
 const LONGEST = 8000;
 
