@@ -213,42 +213,6 @@ async def test_lingering_costs_nothing_who_comes_back_and_ends_for_who_does_not(
     again.close()
 
 
-async def test_nothing_is_left_behind_after_two_hundred(scene: Scene) -> None:
-    """Cancelled, left in every moment, abandoned after lingering: no descriptor, connection or memory stays."""
-
-    async def one(number: int) -> None:
-        text = ["words", "silence", "no head", "no head, whole"][number % 4]
-        policy = "linger=0.5" if number % 3 == 0 else "cancel"
-        path = ["/v1/chat/completions", "/chat", "/infer"][number % 3 - 1]
-        client = Client(scene.server.port)
-        headers = {"Headrace-On-Leave": policy, "Idempotency-Key": f"{round_}-{number}"}
-        await client.open("POST", path, scene.body(path, text), headers, head=False)
-        await asyncio.sleep(0.02 * (number % 7))
-        if number % 5 == 0:
-            name = f"/v1/streams/{round_}-{number}/cancel"
-            await (await Client(scene.server.port).open("POST", name)).rest()
-        client.reset() if number % 2 else client.close()
-
-    for round_ in range(3):
-        for start in range(0, 100, 20):
-            await asyncio.gather(*(one(number) for number in range(start, start + 20)))
-        async with asyncio.timeout(10):
-            while scene.upstream.open:
-                await asyncio.sleep(0.05)
-        await asyncio.sleep(0.5)
-        if round_ == 0:
-            before, memory = scene.held(), scene.memory()
-    after = scene.held()
-    print(
-        f"\nafter 100: fds, connections, threads {before}, {memory:.1f} MB; after 300: {after}, {scene.memory():.1f} MB"
-    )
-    assert after[1] == 0
-    assert after[0] <= before[0]
-    assert after[2] <= before[2] + 2
-    assert scene.memory() < memory + 8
-    assert {state for state, _ in scene.states().values()} == {"cancelled"}
-
-
 async def test_a_client_that_stops_reading_is_let_go(scene: Scene) -> None:
     """After the send deadline its connection is closed, its answer abandoned, and its memory freed."""
     (await scene.ask(text="silence", Headrace_On_Leave="cancel")).close()  # everything is imported and warm

@@ -18,6 +18,8 @@ SIZES = {
     "resume": 0.03,
 }
 
+#: What falls short and is known to: to be mended, and then to be taken away here.
+KNOWN = {"slow": {"memory for each that takes nothing"}}
 
 #: As LEAVE_OUT of ``make test`` has them.
 MARKS = {"redis-server": pytest.mark.redis, "nginx": pytest.mark.nginx}
@@ -30,4 +32,5 @@ MARKS = {"redis-server": pytest.mark.redis, "nginx": pytest.mark.nginx}
 )
 async def test_it_holds(tmp_path: Path, name: str) -> None:
     report = await run(name, gate(name), Run(tmp_path, seed=1, size=SIZES[name]))
-    assert report.holds, [figure for figure in report.figures if not figure.holds]
+    short = {figure.name: figure for figure in report.figures if not figure.holds}
+    assert short.keys() == KNOWN.get(name, set()), short

@@ -96,6 +96,7 @@ GAUGES = (
     Gauge("headrace_readers", "Replies that are reading a stream."),
     Gauge("headrace_renderings", "Streams that are being read, once for each dialect."),
     Gauge("headrace_held_bytes", "Bytes of streams that are kept in memory for their readers."),
+    Gauge("headrace_tasks", "Tasks of the event loop. With nothing to do they are always as many; more is a leak."),
     Gauge("process_resident_memory_bytes", "Memory that is resident."),
     Gauge("process_open_fds", "File descriptors that are open."),
     Gauge("process_max_fds", "File descriptors that may be open."),

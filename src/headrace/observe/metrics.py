@@ -85,6 +85,7 @@ class Metrics:
                 "headrace_readers": statistics.readers,
                 "headrace_renderings": statistics.renderings,
                 "headrace_held_bytes": statistics.held,
+                "headrace_tasks": len(asyncio.all_tasks()),
                 **gauges(),
             },
         )
