@@ -4,15 +4,13 @@ import asyncio
 import re
 import ssl
 import time
-from types import SimpleNamespace
 
 import pytest
 import trustme
 from tests.e2e.server import KINDS, HeadraceServer, upstream_toml
 from tests.e2e.wire import CLEAN, CUT, Http1, Http2
+from tests.faces.surface import methods_of, routes
 
-from headrace.app import create_app
-from headrace.config import Settings
 from headrace.testing.scripted_upstream import Received, Reset, ScriptedUpstream, Stall, answer, head, sse, whole
 from headrace.web import assets
 
@@ -279,12 +277,7 @@ async def test_the_whole_surface(house):
             await http.chunk()
             assert http.status == 200
             asked.add(("GET", feed))
-    there = {
-        (method, route.path)
-        for router in create_app(Settings()).routes
-        for route in getattr(router, "original_router", SimpleNamespace(routes=[router])).routes
-        for method in route.methods - ({"HEAD"} if "GET" in route.methods else set())
-    }
+    there = {(method, route.path) for route in routes() for method in methods_of(route)}
     assert ("POST", "/v1/chat/completions") in there
     assert there - asked == set()
 

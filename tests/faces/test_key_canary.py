@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from tests.faces.front import MESSAGES, Fake, bearer, front, script
-from tests.faces.test_reach import asks_who_comes, routes
+from tests.faces.surface import asks_who_comes, routes
 
 from headrace.config import Key
 from headrace.config.key_text import new_key
