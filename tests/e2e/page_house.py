@@ -131,7 +131,7 @@ def _play(request: Received, released: Callable[[str], asyncio.Event]) -> Script
     model, body = model_of(request), request.json()
     assert isinstance(body, dict)
     if not body.get("stream"):
-        return [whole("Hello", usage=(3, 4))]
+        return [Stall()] if model == "stalls" else [whole("Hello", usage=(3, 4))]
     match model:
         case "waits":
             last = body["messages"][-1]["content"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect
 from tests.e2e.browser import browser  # noqa: F401 - a fixture
-from tests.e2e.page_house import BACK, SHOWN, WHOLE, Cable, PageHouse, context, house, server_with  # noqa: F401 - fixtures
+from tests.e2e.page_house import BACK, SHOWN, WHOLE, Cable, Chat, PageHouse, context, house, server_with  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(60)]
 
@@ -133,14 +133,23 @@ def test_unsent_message_is_given_back(house: PageHouse, context: BrowserContext)
 
 def test_normal_mode_shows_whole_answer(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
     """With streaming off, the upstream is asked for the whole, which appears at once."""
-    chat = house.open(context)
-    chat.page.get_by_role("button", name="Settings").click()
-    chat.page.get_by_role("switch", name="Show answers as they are written").uncheck()
-    chat.page.keyboard.press("Escape")
+    chat = _in_normal_mode(house.open(context))
     chat.send("whole")
     chat.shows("Hello")
     [asked] = [each for each in house.upstream.requests if b'"whole"' in each.body]
     assert not asked.json()["stream"]  # type: ignore[index]
+
+
+def test_stop_in_normal_mode(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
+    """An answer of which nothing is shown yet can be stopped too."""
+    chat = _in_normal_mode(house.open(context, "stalls"))
+    asked = len(house.upstream.requests)
+    chat.send("stop the whole")
+    expect(chat.list.first).to_contain_text("stop the whole")
+    assert len(house.upstream.requests) == asked + 1
+    chat.stop.click()
+    expect(chat.answers.last).to_contain_text("You stopped this answer.", timeout=SHOWN)
+    assert house.upstream.server.connections[-1].left
 
 
 def test_failure_is_explained(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
@@ -151,3 +160,10 @@ def test_failure_is_explained(house: PageHouse, context: BrowserContext) -> None
     chat.choose("hello")
     chat.page.get_by_role("button", name="Try again").click()
     chat.shows("Hello 1")
+
+
+def _in_normal_mode(chat: Chat) -> Chat:
+    chat.page.get_by_role("button", name="Settings").click()
+    chat.page.get_by_role("switch", name="Show answers as they are written").uncheck()
+    chat.page.keyboard.press("Escape")
+    return chat
