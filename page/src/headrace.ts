@@ -139,15 +139,14 @@ class Patience {
     const pause = Math.max(growing, cause instanceof Away ? cause.after : 0);
     // A server on this machine is there without a network, so attempts go on; but nobody is to blame.
     const offline = globalThis.navigator?.onLine === false;
-    if (!offline) {
-      if (this.#left <= 0) throw new Unreachable("The server cannot be reached.", { cause });
-      // A machine that slept meanwhile has not waited.
-      this.#left -= Math.min(Date.now() - this.#since, timeout) + pause;
-    }
+    if (!offline && this.#left <= 0) throw new Unreachable("The server cannot be reached.", { cause });
     onstate?.(offline ? "offline" : "waiting", pause);
     await rest(pause, signal);
     signal?.throwIfAborted();
-    this.#since = Date.now();
+    const now = Date.now();
+    // A machine that slept meanwhile has not waited.
+    if (!offline) this.#left -= Math.min(now - this.#since, timeout + pause);
+    this.#since = now;
   }
 }
 
