@@ -6,6 +6,7 @@ from tests.faces.guarded import ANY, EVIL, FRIEND, LOCAL, NAMED, ask
 from headrace.config import Cors, Settings
 
 ALLOWED = "Authorization, Content-Type, Last-Event-ID, Idempotency-Key, Headrace-On-Leave, If-None-Match"
+EXPOSED = "Headrace-Stream-Id, Location, x-request-id, Retry-After, x-should-retry"
 
 
 def preflight(settings, origin, method="POST"):
@@ -37,8 +38,8 @@ async def test_origins_are_told_whether_they_may(settings, origin, told):
         assert before["access-control-allow-headers"] == ALLOWED
         assert before["access-control-allow-methods"] == "GET, HEAD, POST, PUT, DELETE"
         assert before["access-control-max-age"] == "600"
-        assert answer["access-control-expose-headers"] == "Headrace-Stream-Id, Location, x-request-id"
-        assert error["access-control-expose-headers"] == "Headrace-Stream-Id, Location, x-request-id"
+        assert answer["access-control-expose-headers"] == EXPOSED
+        assert error["access-control-expose-headers"] == EXPOSED
     else:
         assert not [name for name, _ in [*before.raw, *answer.raw, *error.raw] if name.startswith(b"access-control")]
 

@@ -6,7 +6,7 @@ from headrace.config import Cors
 
 _METHODS = b"GET, HEAD, POST, PUT, DELETE"
 _ALLOWED = b"Authorization, Content-Type, Last-Event-ID, Idempotency-Key, Headrace-On-Leave, If-None-Match"
-_EXPOSED = b"Headrace-Stream-Id, Location, x-request-id"
+_EXPOSED = b"Headrace-Stream-Id, Location, x-request-id, Retry-After, x-should-retry"
 
 #: Below this, pages read parts of files.
 _FILES = "/v1/files/"
