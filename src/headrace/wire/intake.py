@@ -37,6 +37,8 @@ class Intake(ABC):
         #: Why the answer has failed; to be raised once the records before it are logged. What comes after is ignored.
         self.error: UpstreamError | None = None
         self._good = 0
+        #: Those of the frames that are being taken now: what is valid counts at once, however the bytes were cut.
+        self._taking: Sequence[Record] = ()
         self._invalid = 0
 
     @abstractmethod
@@ -54,7 +56,7 @@ class Intake(ABC):
         """Count a frame that is not valid."""
         self.ignored += 1
         self._invalid += 1
-        if self._invalid > min(_INVALID_MAX, self._good + _INVALID_FREE):
+        if self._invalid > min(_INVALID_MAX, self._good + len(self._taking) + _INVALID_FREE):
             self.error = UpstreamProtocol()
 
 

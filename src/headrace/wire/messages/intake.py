@@ -64,6 +64,7 @@ class Intake(intake.Intake):
     def take(self, frames: Sequence[Frame]) -> list[Record]:
         """The records to log. See the base."""
         records: list[Record] = []
+        self._taking = records
         for frame in frames:
             if self.ended or self.error is not None:
                 self.ignored += 1
