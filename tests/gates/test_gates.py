@@ -12,6 +12,8 @@ SIZES = {
     "kill": 0.02,
     "slow": 0.01,
     "leave": 0.02,
+    "drain": 0.02,
+    "storm": 0.05,
     "power": 0.04,
     "nodes": 0.016,
     "rolling": 0.05,

@@ -12,6 +12,8 @@ GATES: Mapping[str, str] = {
     "kill": "kill -9 in the middle of answers: nothing lost, doubled or called complete",
     "slow": "a thousand readers that take nothing, and fifty live ones beside them",
     "leave": "leave and stop answers in every moment: the upstream is closed, and nothing stays behind",
+    "drain": "SIGTERM under load: it ends in time, and nothing that is unfinished looks finished",
+    "storm": "two thousand readers that are cut by a restart and come back at once",
     "power": "power cuts: what was promised to be on the disk is there, and a loss is told",
     "nodes": "two nodes on one Redis: kill -9, and a Redis that breaks; readers go on, or are told",
     "rolling": "rolling restarts under load: answers end whole, or are told to be interrupted",
