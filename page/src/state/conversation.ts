@@ -65,6 +65,8 @@ export const named = (): string => /^#([\w-]{1,64})$/.exec(location.hash)?.[1] ?
 
 /** Counts what is changed here: what was fetched meanwhile may not know of it. */
 let changes = 0;
+/** How many of the changes are still on their way to the server. */
+let underway = 0;
 
 /** Fetch the shown conversation anew. */
 export async function refresh(): Promise<void> {
@@ -87,16 +89,20 @@ async function change(part: { settings?: Settings; leaf?: string }): Promise<voi
   shown.value = { ...shown.value, ...part };
   changes += 1;
   if (!saved) return;
+  underway += 1;
   try {
     await conversations.change(id, part);
   } catch (error) {
     tell(error);
   } finally {
+    underway -= 1;
     changes += 1;
   }
 }
 
-function take(found: Conversation): void {
+function take(fetched: Conversation): void {
+  const { settings, leaf: end } = shown.peek();
+  const found = underway > 0 ? { ...fetched, settings, leaf: end } : fetched;
   batch(() => {
     const moved = found.leaf !== shown.value.leaf && unsent.value.length === 0;
     if (moved || shown.value.loading) leaf.value = found.leaf;
