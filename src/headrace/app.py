@@ -57,7 +57,10 @@ stream's other names: the `chatcmpl-…` that the client saw, or its `Idempotenc
 
 
 class Edge:
-    """The outermost layer: what nobody foresaw becomes a 500 without a word of the exception's own."""
+    """The outermost layer: what nobody foresaw becomes a 500 without a word of the exception's own.
+
+    It stands behind the guard too, so that such a reply carries what all do.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -76,6 +79,9 @@ class Edge:
 
         try:
             await self._app(scope, receive, noting)
+        except HeadraceError as error:
+            if not begun:
+                await failures.of_error(error, scope)(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may leave here, least of all an exception's text
             where = traceback.extract_tb(error.__traceback__)[-1]
             logger.error("unexpected %s in %s:%s", type(error).__name__, where.name, where.lineno)  # noqa: TRY400
@@ -138,6 +144,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_middleware(Arrival)
+    app.add_middleware(Edge)
     app.add_middleware(Guard, settings=settings, render=failures.render)
     app.add_middleware(Edge)
     return app

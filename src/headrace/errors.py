@@ -13,7 +13,8 @@
     │   ├── StreamOpen                  asked for the whole of what is still growing
     │   ├── StreamGone                  was here, is deleted or expired
     │   ├── OffsetAhead                 a cursor beyond what is kept
-    │   ├── BodyTooLarge                the request is over its bound
+    │   ├── HeadTooLarge                its head is over its bound
+    │   ├── BodyTooLarge                its body is
     │   ├── BodyStalled                 the request stopped before its end
     │   ├── UnsupportedBody             a content type or encoding that is not read
     │   ├── HostRefused                 the Host header names a host that is not ours
@@ -141,6 +142,13 @@ class OffsetAhead(RequestError):
 
     code = "offset_ahead"
     status = 410
+
+
+class HeadTooLarge(RequestError):
+    """The headers of the request are too many or too large."""
+
+    code = "headers_too_large"
+    status = 431
 
 
 class BodyTooLarge(RequestError):

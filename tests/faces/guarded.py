@@ -64,18 +64,26 @@ SILENCE = None
 
 
 async def ask(
-    settings, method="POST", path="/chat", app=echo, body=(b"{}",), host="localhost:8003", messages=None, **headers
-):
+    settings, method="POST", path="/chat", app=echo, body=(b"{}",), host="localhost:8003", messages=None, query=b"",
+    receive=None, **headers
+):  # fmt: skip
     """One request through the guard; header names with underscores, lists for repeated ones."""
     pairs = [(b"host", host.encode("latin-1"))] if host is not None else []
     for name, value in headers.items():
         values = value if isinstance(value, list) else [value]
         pairs += [(name.replace("_", "-").encode(), one.encode("latin-1")) for one in values if one is not None]
-    scope = {"type": "http", "method": method, "path": path, "headers": pairs, "http_version": "1.1"}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": pairs,
+        "http_version": "1.1",
+        "query_string": query,
+    }
     sent = []
     incoming = iter(messages_of(body) if messages is None else messages)
 
-    async def receive():
+    async def given():
         message = next(incoming, {"type": "http.disconnect"})
         if message is SILENCE:
             await asyncio.get_running_loop().create_future()
@@ -84,5 +92,5 @@ async def ask(
     async def send(message):
         sent.append(message)
 
-    await Guard(app, settings, render)(scope, receive, send)
+    await Guard(app, settings, render)(scope, receive or given, send)
     return Response(sent)

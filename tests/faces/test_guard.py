@@ -220,6 +220,51 @@ async def test_a_body_that_stops_is_given_up():
     assert (response.status, response.body, response["connection"]) == (408, b"/chat request_timeout", "close")
 
 
+@pytest.mark.parametrize(("path", "status"), [("/chat", 408), ("/v1/proxy/t/x", 200)])
+async def test_a_body_that_trickles_uses_up_the_patience_in_all(path, status):
+    """A byte now and then keeps no connection; but what is passed on goes as it comes."""
+
+    class Trickle:
+        def __init__(self):
+            self.left = 8
+
+        async def __call__(self):
+            await asyncio.sleep(0.02)
+            self.left -= 1
+            return {"type": "http.request", "body": b"x", "more_body": self.left > 0}
+
+    patient = Settings(deadlines=Deadlines(body=0.1))
+    assert (await ask(patient, path=path, receive=Trickle())).status == status
+
+
+async def test_a_body_that_comes_fast_enough_may_take_longer_than_the_patience():
+    async def slowly():
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x" * 100, "more_body": next(left) > 0}
+
+    left = iter(range(9, -1, -1))
+    assert (await ask(Settings(deadlines=Deadlines(body=0.1)), receive=slowly)).body == b"1000"
+
+
+@pytest.mark.parametrize(("fields", "status"), [
+    ({f"x-{n}": "y" for n in range(98)}, 200),
+    ({f"x-{n}": "y" for n in range(100)}, 431),
+    ({"x": ["y"] * 101}, 431),
+    ({"x": "y" * 60_000}, 200),
+    ({"x": "y" * 66_000}, 431),
+    ({"x": ["y" * 3_000] * 30}, 431),
+])  # fmt: skip
+async def test_heads_are_bounded(fields, status):
+    """By their fields and their bytes, whatever the server in front of the app bears."""
+    response = await ask(LOCAL, **fields)
+    assert (response.status, response["connection"]) == (status, "close" if status == 431 else None)
+
+
+@pytest.mark.parametrize("path", ["/" + "x" * 70_000, "/chat"])
+async def test_paths_and_queries_are_bounded_with_them(path):
+    assert (await ask(LOCAL, path=path, query=b"x" * 70_000)).status == 431
+
+
 @pytest.mark.parametrize(("method", "read_first"), [("POST", True), ("GET", True), ("GET", False)])
 async def test_a_client_without_more_to_say_may_stay_silent(method, read_first):
     """Whoever waits for it to leave waits without a deadline."""

@@ -134,7 +134,7 @@ class Deadlines(Value):
     send: Seconds = 30.0
     """How long a reader may take none of what it is sent before it is let go; it can rejoin (C3, C4)."""
     body: Seconds = 30.0
-    """Between two pieces of a request's body (C5)."""
+    """Between two pieces of a request's body, and for all that of it comes slower than 512 bytes a second (C5)."""
 
 
 class Upstream(Value):

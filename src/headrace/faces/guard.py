@@ -1,4 +1,4 @@
-"""The guard in front of everything: hosts, origins, bodies, CORS, and what every response carries.
+"""The guard in front of everything: hosts, origins, heads and bodies, CORS, and what every response carries.
 
 Loopback is no protection from web pages: a page may send requests to it (cross-site), or become same-origin with it
 (DNS rebinding). So on loopback the ``Host`` must be one of ours, and whatever may start or change something is refused
@@ -8,6 +8,7 @@ It is plain ASGI: after a response's head it hands on what the application sends
 """
 
 import asyncio
+import math
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ from headrace.errors import (
     BodyTooLarge,
     Forbidden,
     HeadraceError,
+    HeadTooLarge,
     HostRefused,
     RequestError,
     UnsupportedBody,
@@ -37,6 +39,15 @@ STARTED_BY_GET = frozenset({"/chat/stream", "/chat/completions"})
 PASSED_ON = "/v1/proxy/"
 UNHELD = 1 << 62
 
+#: Header fields that a request may have, and bytes that they and its path may. The HTTP server may bear more.
+MOST_FIELDS = 100
+HEAD_BYTES = 64 << 10
+
+#: Bytes a second of a held body: whoever sends fewer for long uses up the patience with them, a piece at a time.
+SLOWEST = 512
+
+#: Refusals after which the rest of a body is still on its way.
+_UNREAD = (HeadTooLarge, BodyTooLarge, BodyStalled)
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
@@ -74,10 +85,12 @@ class Guard:
         origin = _text(headers, b"origin")
         ids = [(name, request_id.encode()) for name in _REQUEST_IDS]
         reply = _Reply(send, [*ids, *self._cors.headers(origin, _path(scope))])
-        limit = UNHELD if _path(scope).startswith(PASSED_ON) else self._body_bytes
-        body = _Body(receive, limit, self._patience if scope["method"] in _UNSAFE else None)
+        held = not _path(scope).startswith(PASSED_ON)
+        limit = self._body_bytes if held else UNHELD
+        body = _Body(receive, limit, self._patience if scope["method"] in _UNSAFE else math.inf, held=held)
         scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id}}
         try:
+            _check_head(scope)
             self._check_host(scope, headers)
             if self._cors.is_preflight(scope["method"], headers):
                 await self._preflight(reply, origin, _path(scope))
@@ -129,20 +142,28 @@ class Guard:
     async def _refuse(self, scope: Scope, reply: "_Reply", error: HeadraceError) -> None:
         status, headers, body = self._render(scope, error)
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        if isinstance(error, BodyTooLarge | BodyStalled) and scope.get("http_version", "1.1").startswith("1"):
+        if isinstance(error, HeadTooLarge | BodyTooLarge | BodyStalled) and scope.get("http_version", "1.1").startswith(
+            "1"
+        ):
             raw.append((b"connection", b"close"))  # the rest of the body is not waited for
         await reply.send_whole(status, raw, b"" if scope["method"] == "HEAD" else body, length=len(body))
 
 
 class _Body:
-    """A request's body on its way in: bounded, and not for ever."""
+    """A request's body on its way in: bounded, and not for ever. ``patience`` is in seconds.
 
-    __slots__ = ("_left", "_over", "_patience", "_receive", "error")
+    Waiting takes from the patience, what comes gives back of it: of a body that is ``held`` as much as its bytes are
+    worth, so that whoever sends one now and then is soon out of it.
+    """
 
-    def __init__(self, receive: Receive, limit: int, patience: float | None) -> None:
+    __slots__ = ("_held", "_left", "_over", "_patience", "_receive", "_waiting", "error")
+
+    def __init__(self, receive: Receive, limit: int, patience: float, *, held: bool) -> None:
         self._receive = receive
+        self._held = held
         self._left = limit
         self._patience = patience
+        self._waiting = patience
         self._over = False
         #: Why no more of it was taken.
         self.error: RequestError | None = None
@@ -153,18 +174,29 @@ class _Body:
             raise self.error
         if self._over:
             return await self._receive()
-        try:
-            async with asyncio.timeout(self._patience):
-                message = await self._receive()
-        except TimeoutError:
-            self.error = BodyStalled()
-            raise self.error from None
+        message = await self._next()
+        size = len(message.get("body", b""))
         self._over = message["type"] != "http.request" or not message.get("more_body", False)
-        self._left -= len(message.get("body", b""))
+        self._left -= size
         if self._left < 0:
             self.error = BodyTooLarge()
             raise self.error
+        self._waiting = min(self._patience, self._waiting + size / SLOWEST) if self._held else self._patience
         return message
+
+    async def _next(self) -> Message:
+        if self._waiting == math.inf:
+            return await self._receive()
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        try:
+            async with asyncio.timeout(self._waiting):
+                return await self._receive()
+        except TimeoutError:
+            self.error = BodyStalled()
+            raise self.error from None
+        finally:
+            self._waiting -= clock() - begun
 
 
 class _Reply:
@@ -220,6 +252,16 @@ def _head(said: Iterable[tuple[bytes, bytes]], ours: Headers) -> Headers:
     kept = [pair for pair in kept if pair[0] not in _REQUEST_IDS and not pair[0].startswith(b"access-control-")]
     names = {name for name, _ in kept}
     return [*kept, *(pair for pair in _SECURITY if pair[0] not in names), *ours]
+
+
+def _check_head(scope: Scope) -> None:
+    """Refuse a head that is larger than any client needs: what is made of it here costs more than its bytes."""
+    fields = scope["headers"]
+    size = (
+        len(scope["path"]) + len(scope.get("query_string", b"")) + sum(len(name) + len(value) for name, value in fields)
+    )
+    if len(fields) > MOST_FIELDS or size > HEAD_BYTES:
+        raise HeadTooLarge
 
 
 def _check_body(headers: Mapping[bytes, list[bytes]], limit: int) -> None:
