@@ -18,6 +18,7 @@ SIZES = {
     "nodes": 0.016,
     "rolling": 0.05,
     "resume": 0.03,
+    "malformed": 0.01,
 }
 
 #: What falls short and is known to: to be mended, and then to be taken away here.

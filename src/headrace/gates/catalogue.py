@@ -18,6 +18,7 @@ GATES: Mapping[str, str] = {
     "nodes": "two nodes on one Redis: kill -9, and a Redis that breaks; readers go on, or are told",
     "rolling": "rolling restarts under load: answers end whole, or are told to be interrupted",
     "resume": "resumptions at every place of any answer, and cursors that are made up",
+    "malformed": "answers broken in every way: none crashes, hangs, or is taken for whole",
 }
 
 #: The programs of the machine without which a gate is not possible.
