@@ -1,5 +1,5 @@
 # Each target is a short script; CI runs the same ones.
-.PHONY: run test test-fast lint bench page lock clean
+.PHONY: run test test-fast lint bench gates page docs lock clean
 
 run: ; @scripts/run $(ARGS)
 
@@ -12,7 +12,12 @@ lint: ; @scripts/lint
 
 bench: ; @scripts/bench $(ARGS)
 
+# Everything the gates have, in under an hour; writes docs/gates.md.
+gates: ; @scripts/gates $(ARGS)
+
 page: ; @scripts/page
+
+docs: ; @scripts/docs $(ARGS)
 
 lock: ; @scripts/lock
 

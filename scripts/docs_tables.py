@@ -1,4 +1,4 @@
-"""Writes the tables of docs/ that follow from the code: settings, errors, endings, routes, conversions.
+"""Writes the tables of docs/ that follow from the code: settings, errors, endings, routes, conversions, gates.
 
 Each stands between ``<!-- table:NAME -->`` and ``<!-- table:end -->``. Run it after a change to any of them:
 ``.venv/bin/python scripts/docs_tables.py``. A test holds that nobody forgot.
@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 from headrace.app import create_app
 from headrace.config import Key, Settings
 from headrace.errors import HeadraceError
+from headrace.gates.catalogue import GATES, NEEDS
 from headrace.model.outcome import Outcome, State
 from headrace.wire import endings
 from headrace.wire.carried import Fields, Lacks
@@ -168,6 +169,11 @@ def _lacking_table() -> str:
     return _table("upstream | setting | what becomes of it", rows)
 
 
+def _gates_table() -> str:
+    rows = (f"| `{name}` | {caption} | {', '.join(NEEDS.get(name, ()))} |" for name, caption in GATES.items())
+    return "\n".join(["| gate | what it does | needs |", "|---|---|---|", *rows])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": _settings_table,
     "errors": _errors_table,
@@ -175,6 +181,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "routes": _routes_table,
     "carried": _carried_table,
     "lacking": _lacking_table,
+    "gates": _gates_table,
 }
 
 

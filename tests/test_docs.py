@@ -74,6 +74,7 @@ def _tables() -> ModuleType:
         ("routes", "http-api.md"),
         ("carried", "conversion.md"),
         ("lacking", "conversion.md"),
+        ("gates", "promises.md"),
     ],
 )
 def test_tables_follow_the_code(table: str, page: str) -> None:
