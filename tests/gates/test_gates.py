@@ -14,6 +14,7 @@ SIZES = {
     "leave": 0.02,
     "drain": 0.02,
     "storm": 0.05,
+    "secrets": 0.05,
     "power": 0.04,
     "nodes": 0.016,
     "rolling": 0.05,

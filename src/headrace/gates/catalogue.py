@@ -14,6 +14,7 @@ GATES: Mapping[str, str] = {
     "leave": "leave and stop answers in every moment: the upstream is closed, and nothing stays behind",
     "drain": "SIGTERM under load: it ends in time, and nothing that is unfinished looks finished",
     "storm": "two thousand readers that are cut by a restart and come back at once",
+    "secrets": "canaries in keys, prompts, answers and tickets: they are only where they belong",
     "power": "power cuts: what was promised to be on the disk is there, and a loss is told",
     "nodes": "two nodes on one Redis: kill -9, and a Redis that breaks; readers go on, or are told",
     "rolling": "rolling restarts under load: answers end whole, or are told to be interrupted",
