@@ -6,10 +6,22 @@ from pathlib import Path
 import pytest
 from tests.e2e.clients import Client, chat
 from tests.e2e.scripted import UpstreamThread
-from tests.e2e.server import HeadraceServer, upstream_toml
+from tests.e2e.server import HeadraceServer, free_port, upstream_toml
 
+from headrace.faces.guard import PASSED_ON, STARTED_BY_GET
 from headrace.testing.nginx import Nginx
-from headrace.testing.scripted_upstream import Fin, Received, Script, answer, head, sse
+from headrace.testing.scripted_upstream import (
+    Fin,
+    Next,
+    Received,
+    Reset,
+    Script,
+    ScriptedUpstream,
+    answer,
+    head,
+    sse,
+    whole,
+)
 
 pytestmark = [pytest.mark.nginx, pytest.mark.slow]
 
@@ -85,3 +97,36 @@ async def test_who_was_cut_reads_on_through_nginx(port: int) -> None:
     assert past.status == 204
     for client in (first, again, past):
         client.close()
+
+
+#: Requests, and whether nginx may send them once more.
+SENT = [("POST", "/v1/chat/completions", False), ("GET", "/v1/streams/x", True)]
+BEGINNING = (*sorted(STARTED_BY_GET), f"{PASSED_ON}name/x")
+SENT += [(method, path, False) for path in BEGINNING for method in ("GET", "POST")]
+
+
+@pytest.mark.parametrize(("method", "path", "again"), SENT)
+async def test_what_begins_an_answer_is_sent_once(tmp_path: Path, method: str, path: str, again: bool) -> None:
+    """To a node that dies once it has the request, and after that to none; so the model is called once (P8)."""
+    async with ScriptedUpstream([Reset()]) as dying, ScriptedUpstream([Reset()]) as other:
+        with Nginx(tmp_path, [dying.port, other.port]) as nginx:
+            client = await Client(nginx.port).open(method, path, chat() if method == "POST" else None)
+            assert client.status == 502
+            client.close()
+        assert len(dying.requests) + len(other.requests) == 1 + again
+
+
+@pytest.mark.parametrize(("method", "path", "again"), SENT)
+async def test_a_node_that_is_not_there_costs_nobody_anything(
+    tmp_path: Path, method: str, path: str, again: bool
+) -> None:
+    """What could not be sent to it goes to the other one, whatever it is, at once and each time."""
+    async with ScriptedUpstream([whole(), Next()]) as there:
+        with Nginx(tmp_path, [free_port(), there.port]) as nginx:
+            for asked in range(1, 5):
+                client = await Client(nginx.port).open(method, path, chat() if method == "POST" else None)
+                assert client.status == 200, asked
+                client.close()
+                assert len(there.requests) == asked
+                assert there.requests[-1].method == method
+                assert bool(there.requests[-1].body) == (method == "POST")
