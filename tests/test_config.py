@@ -330,8 +330,8 @@ MESSAGES = [
     ("[upstreams.x]\nbase_url = 'http://localhost:8003/v1'", "[upstreams.x] base_url", "is this server itself"),
     (
         "[upstreams.x]\nbase_url = 'http://h/v1'\napi_keys = ['k']",
-        "[upstreams.x]",
-        "api_keys are further ones; the first is api_key",
+        "[upstreams.x] api_keys",
+        "are further ones; the first is api_key",
     ),
     ("[upstreams.x]\napi_key = '${NOPE}'", "[upstreams.x] api_key", "refers to ${NOPE}, which is not set"),
     (

@@ -272,7 +272,7 @@ class LimitReached(RequestError):
     code = "insufficient_quota"
     status = 429
 
-    def __init__(self, what: str, wait: float | None) -> None:
+    def __init__(self, what: str = "requests", wait: float | None = None) -> None:
         self.retryable = wait is not None
         self.retry_after = wait
         if self.retryable:

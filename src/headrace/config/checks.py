@@ -87,7 +87,7 @@ def _upstreams(settings: Settings, layers: Layers) -> Iterator[Problem]:
             text = f"an upstream of kind {upstream.kind!r} needs api_key, or base_url where no key is needed"
             yield Problem(place, text)
         if upstream.api_keys and not upstream.api_key.get_secret_value():
-            yield Problem(place, "api_keys are further ones; the first is api_key")
+            yield Problem(layers.place(("upstreams", name, "api_keys")), "are further ones; the first is api_key")
         if upstream.kind == "anthropic" and not _DATE.fullmatch(upstream.api_version or "2023-06-01"):
             yield Problem(layers.place(("upstreams", name, "api_version")), "expected a date such as 2023-06-01")
         if upstream.ca_file is not None and not upstream.ca_file.is_file():
