@@ -266,19 +266,18 @@ class TooManyStreams(RequestError):
 class LimitReached(RequestError):
     """This key has used what it may.
 
-    ``what`` is used up; ``wait`` is for how many seconds (``rate_limit``), None where no waiting helps.
+    ``wait`` is in how many seconds there is room again (``rate_limit``); None where no waiting helps.
     """
 
     code = "insufficient_quota"
     status = 429
 
-    def __init__(self, what: str = "requests", wait: float | None = None) -> None:
+    def __init__(self, message: str = "", *, param: str | None = None, wait: float | None = None) -> None:
+        super().__init__(message, param=param)
         self.retryable = wait is not None
         self.retry_after = wait
         if self.retryable:
             self.code = "rate_limit"
-        hint = f" Try again in {max(1, round(wait))} s." if wait is not None else ""
-        super().__init__(f"This key's limit is reached: {what}.{hint}")
 
 
 class UpstreamError(HeadraceError):

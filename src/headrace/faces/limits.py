@@ -29,7 +29,7 @@ async def counted(at: Service, who: Caller, *, dialect: str = "", tokens: int = 
     if (asked := ASKED.get()) is not None:
         asked.told = tuple(_headers(taken.left, dialect, at.registry.clock.time()))
     if taken.left.refused:
-        raise LimitReached(taken.left.refused, taken.left.wait)
+        raise LimitReached(f"This key's limit is reached: {taken.left.refused}.", wait=taken.left.wait)
     return taken
 
 

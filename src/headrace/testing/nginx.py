@@ -31,13 +31,17 @@ _NODES = re.compile(r"(?:^ *server 127\.0\.0\.1:\d+.*;.*\n)+", re.MULTILINE)
 
 
 class Nginx:
-    """One nginx before the servers at these ports of loopback. Use it as a context; it listens when that is entered."""
+    """One nginx before the servers at these ports of loopback. Use it as a context; it listens when that is entered.
 
-    def __init__(self, folder: Path, ports: Sequence[int]) -> None:
+    ``plain`` is another site than the one that ships; in it ``{port}`` and ``{upstream}`` are filled in.
+    """
+
+    def __init__(self, folder: Path, ports: Sequence[int], *, plain: str = "") -> None:
         self.port = free_port()
         self.folder = folder
         self._config = folder / "nginx.conf"
-        self._config.write_text(_AROUND.format(folder=folder, site=site(self.port, ports)))
+        found = plain.format(port=self.port, upstream=ports[0]) if plain else site(self.port, ports)
+        self._config.write_text(_AROUND.format(folder=folder, site=found))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
