@@ -14,6 +14,9 @@ MAX_DEPTH = 64
 #: How many objects and arrays a request may hold: each costs far more memory than its two bytes.
 MAX_CONTAINERS = 250_000
 
+#: Bytes of a body that are looked at first.
+_BEGINNING = 16 << 10
+
 _BOM = b"\xef\xbb\xbf"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP: Mapping[int, int] = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -44,15 +47,17 @@ def parse(body: bytes) -> dict[str, Any]:
 def check_nesting(body: bytes) -> None:
     """Raise RequestError where a body nests deeper than ``MAX_DEPTH`` or has more than ``MAX_CONTAINERS``.
 
-    Of what is not JSON it may say either thing or nothing.
+    Of what is not JSON it may say either thing or nothing. It looks at a beginning first: megabytes of brackets are not
+    worth more time than the first of them.
     """
     if _openers(body) <= MAX_DEPTH:
         return
-    brackets = _brackets(body)
-    if _openers(brackets) > MAX_CONTAINERS:
-        raise RequestError("The request body holds too many objects and arrays.")
-    if _is_deep(brackets):
-        raise RequestError(f"The request body is nested deeper than {MAX_DEPTH} levels.")
+    for part in (body[:_BEGINNING], body):
+        brackets = _brackets(part)
+        if _openers(brackets) > MAX_CONTAINERS:
+            raise RequestError("The request body holds too many objects and arrays.")
+        if _is_deep(brackets):
+            raise RequestError(f"The request body is nested deeper than {MAX_DEPTH} levels.")
 
 
 def too_deep(data: bytes) -> bool:
