@@ -206,7 +206,7 @@ def _noise(results: Results) -> str:
 
 
 def summary(results: Results) -> str:
-    """The tables and the ratio: what the README holds."""
+    """The tables and the ratios: what the page holds."""
     parts = [
         _steady_rows(results),
         _first_rows(results),
@@ -215,6 +215,11 @@ def summary(results: Results) -> str:
         [_machine() + ".", _noise(results)],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def headline(results: Results) -> str:
+    """The ratios and the machine: what the README holds."""
+    return "\n".join([*_comparison(results), "", _machine() + "."])
 
 
 def page(results: Results) -> str:

@@ -170,7 +170,7 @@ def measure_quietly(scenario: Scenario, start: Start, programs: dict[str, Path])
 
 
 def measure_workers(rounds: int, *, write: bool) -> None:
-    """One worker and two, at the same load for each: on all cores but that of the load; where there are two, on both."""
+    """One worker and two at the same load for each, on all cores but that of the load; where there are two, on both."""
     everywhere = os.sched_getaffinity(0)
     on = everywhere - {relays.cores()[1]} if len(everywhere) > 2 else everywhere
     found: dict[int, list[report.Sample]] = {1: [], 2: []}
@@ -231,7 +231,7 @@ def main() -> None:
     page = report.page(results)
     print(page)
     if not (options.quick or options.no_write) and set(options.relays) == set(RELAYS):
-        report.write(ROOT, page, report.summary(results))
+        report.write(ROOT, page, report.headline(results))
 
 
 if __name__ == "__main__":

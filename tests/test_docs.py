@@ -237,7 +237,7 @@ def test_the_chinese_page_says_as_much() -> None:
     links = [
         set(re.findall(r"\]\((docs/[^)]+|examples[^)]*)\)", _bench_left_out(_text(page)))) for page in (README, CHINESE)
     ]
-    assert links[0] == links[1]
+    assert links[0] == {link.replace("docs/zh/", "docs/guide/") for link in links[1]}
 
 
 def _bench_left_out(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.report import MARKERS, Results, Sample, summary, write
+from bench.report import MARKERS, Results, Sample, headline, summary, write
 
 FOUND = {
     "completed": 200,
@@ -52,6 +52,14 @@ def test_summary_holds_median_range_and_ratio() -> None:
     assert "| headrace | 60.0 (30.0–120.0) | 60% | 100.0% |" in text
     assert "**2.00 times**" in text
     assert "| 1 |" in text
+
+
+def test_headline_has_ratios_and_no_table() -> None:
+    """The README stays short; it says on what machine the ratios were found."""
+    text = headline(_results())
+    assert text.startswith("- 200 × 50/s: Headrace takes **2.00 times** nginx's CPU per chunk.\n\n")
+    assert " cores, " in text
+    assert "|" not in text
 
 
 def test_write_changes_only_section_of_readme(tmp_path: Path) -> None:
