@@ -7,6 +7,7 @@ their answers ended. A second signal ends the process at once.
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -88,6 +89,16 @@ def _set_for_connections(listening: socket.socket, send_timeout: float) -> None:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
 
+def _connections() -> int:
+    """How many connections are taken; others wait to be accepted.
+
+    At most half as many as there may be descriptors, because each may need another for its upstream. Without one left,
+    Granian tries to accept again and again, on all of a core.
+    """
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if allowed == resource.RLIM_INFINITY else max(1, min(CONNECTIONS, allowed // 2))
+
+
 class _Listener(Granian):
     """Granian on a socket that is bound already; by itself it takes addresses only."""
 
@@ -98,7 +109,7 @@ class _Listener(Granian):
             # Its other implementation has no real tasks, and a reply must be able to cancel a blocked send.
             task_impl=TaskImpl.asyncio,
             backlog=BACKLOG,
-            backpressure=CONNECTIONS,
+            backpressure=_connections(),
             websockets=False,
             http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT, max_buffer_size=128 << 10),
             http2_settings=HTTP2Settings(max_concurrent_streams=1000, max_headers_size=64 << 10),

@@ -15,6 +15,7 @@ SIZES = {
     "drain": 0.02,
     "storm": 0.05,
     "secrets": 0.05,
+    "exhaustion": 0.1,
     "power": 0.04,
     "nodes": 0.016,
     "rolling": 0.05,
