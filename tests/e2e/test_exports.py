@@ -32,7 +32,8 @@ SEED = f"""
 INSERT INTO generations
 WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 SELECT printf('st_%026d', i), 'local', 'openai.chat', json_extract(?, '$[' || (i % {len(MODELS)}) || ']'), 'openai',
-  'gpt-5-2026', {BEGAN} + i, {BEGAN} + i + 0.25, {BEGAN} + i + 1.5, 'completed', 'stop', i, 2 * i, 0, 0, 1, 42, 4200, '', '', 1e-6 * i
+  'gpt-5-2026', {BEGAN} + i, {BEGAN} + i + 0.25, {BEGAN} + i + 1.5, 'completed', 'stop', i, 2 * i, 0, 0, 1, 42, 4200,
+  '', '', 1e-6 * i
 FROM n
 """
 
