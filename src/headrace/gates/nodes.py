@@ -22,8 +22,6 @@ KILLS = 60
 STREAMS = 20
 #: Seconds beyond the lease in which every orphan must have been told of: others look around each second, and tell it.
 NOTICED = 1.5
-#: Seconds until nginx asks a node again that was not there.
-ASKED_AGAIN = 1.1
 #: Seconds until a connection that the kernel closes for a dead process is seen to be closed.
 SEEN = 0.3
 
@@ -78,7 +76,6 @@ async def _kill(run: Run, cluster: Cluster, upstream: ScriptedUpstream, number: 
     tally.disturbed += await _stop([pairs[at] for at in others], survivor, cluster)
     tally.unended += await _ended([task for at in others for task in staying[at]], 10)
     await asyncio.to_thread(victim.start)
-    await asyncio.sleep(ASKED_AGAIN)
     _count(tally, pairs, orphans)
     tally.second_calls += len(upstream.requests) - tally.calls - STREAMS
     tally.calls = len(upstream.requests)

@@ -22,7 +22,7 @@ STREAMS = 200
 #: Words of an answer: shorter and longer than a node has to drain.
 SHORTEST, LONGEST = 10, 120
 #: Seconds that an answer may take beyond the model's own.
-LATE = 10.0
+LATE = 5.0
 #: Seconds in which a node must have ended, beyond its draining.
 CLOSING = 6.0
 
@@ -88,7 +88,7 @@ async def _answer(cluster: Cluster, name: str, words: int, tally: Tally) -> None
     began = time.monotonic()
     tally.answers += 1
     try:
-        await viewer.stay(cluster.port, model + 3 * LATE)
+        await viewer.stay(cluster.port, model + 6 * LATE)
     except TimeoutError:
         tally.hanging += 1
         return
