@@ -16,6 +16,7 @@ SIZES = {
     "storm": 0.05,
     "secrets": 0.05,
     "exhaustion": 0.1,
+    "soak": 0.005,
     "power": 0.04,
     "nodes": 0.016,
     "rolling": 0.05,

@@ -16,6 +16,7 @@ GATES: Mapping[str, str] = {
     "storm": "two thousand readers that are cut by a restart and come back at once",
     "secrets": "canaries in keys, prompts, answers and tickets: they are only where they belong",
     "exhaustion": "disks full and broken, no descriptors, a locked database, a wrong clock",
+    "soak": "ten minutes of everything at once: nothing grows, and nothing is left",
     "power": "power cuts: what was promised to be on the disk is there, and a loss is told",
     "nodes": "two nodes on one Redis: kill -9, and a Redis that breaks; readers go on, or are told",
     "rolling": "rolling restarts under load: answers end whole, or are told to be interrupted",
