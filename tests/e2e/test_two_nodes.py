@@ -5,7 +5,6 @@ That answers go on elsewhere when a node or the Redis dies is the business of th
 
 import asyncio
 import base64
-import hashlib
 import os
 import signal
 import subprocess
@@ -25,6 +24,10 @@ from tests.e2e.clients import Client, chat
 from tests.e2e.server import HeadraceServer, upstream_toml
 from tests.services.postgresql import PASSWORD, PostgresqlServer
 
+from headrace.core.clock import SystemClock
+from headrace.model.grants import Grants, Quota
+from headrace.records.database import Database
+from headrace.records.keys import Keys
 from headrace.testing.scripted_upstream import Received, ScriptedUpstream, Stall, Step, answer, head, sse
 from headrace.testing.server import COMMAND
 
@@ -204,6 +207,16 @@ class Watched:
         return [name for name, data in self.places.items() if any(form in data for form in forms)]
 
 
+@pytest.mark.parametrize("form", [bytes, lambda raw: raw.hex().encode(), base64.b64encode])
+def test_a_secret_that_stands_somewhere_is_found(form: Callable[[bytes], bytes]) -> None:
+    """In each form in which a store or a log may have it."""
+    watched = Watched()
+    watched.add("logs", b"nothing")
+    watched.add("tables", b"x" + form(b"CANARY-0123456789") + b"x")
+    assert watched.with_("CANARY-0123456789") == ["tables"]
+    assert watched.with_("CANARY-9876543210") == []
+
+
 CANARIES = {
     "configured": "hr_CANARY_configured_0123456789",
     "metrics": "CANARY-metrics-key-0123456789",
@@ -231,7 +244,8 @@ async def test_no_key_stands_anywhere(tmp_path: Path, postgresql: PostgresqlServ
             for server in servers:
                 stack.callback(server.stop)
             await asyncio.gather(*(asyncio.to_thread(server.start) for server in servers))
-            secrets = await asyncio.to_thread(_live, servers, watched, env)
+            secrets = await _keys(servers[0], watched, env, postgresql_url)
+            await asyncio.to_thread(_live, servers, watched, secrets)
             redis.stop(signal.SIGKILL)
             await asyncio.to_thread(_ask_all, servers, watched, secrets)
             redis.start()
@@ -277,21 +291,26 @@ methods = ["GET", "POST"]
 {upstream_toml(f"{upstream.url}/v1")}"""
 
 
-def _live(servers: Sequence[HeadraceServer], watched: Watched, env: Mapping[str, str]) -> dict[str, str]:
-    """Make keys in the database, use all of them on both nodes; returns every secret that a client has."""
+async def _keys(server: HeadraceServer, watched: Watched, env: Mapping[str, str], url: str) -> dict[str, str]:
+    """Keys in the database: made for a shell, revoked, limited, expired; and one that nobody has made."""
+    config = {"HEADRACE_CONFIG": str(server.folder / "headrace.toml"), "PATH": os.environ["PATH"], **env}
+    command = [*COMMAND, "keys", "create", "carol", "--quiet"]
+    done = await asyncio.to_thread(subprocess.run, command, env=config, capture_output=True, check=True)
+    watched.add("command line", done.stderr)
+    secrets = {"made": done.stdout.decode().strip()}
+    database = Database(None, url=url)
+    keys = Keys(database, SystemClock())
+    revoked = await keys.create("carol", Grants())
+    await keys.revoke(revoked.stored.id)
+    limited = await keys.create("dave", Grants(quota=Quota(requests_per_minute=1)))
+    expired = await keys.create("carol", Grants(lifetime=0.0))
+    await database.close()
+    made = {"revoked": revoked, "limited": limited, "expired": expired}
+    return {**secrets, "unknown": secrets["made"][:-1] + "!", **{name: key.secret for name, key in made.items()}}
 
-    def keys(*args: str) -> str:
-        config = {"HEADRACE_CONFIG": str(servers[0].folder / "headrace.toml"), "PATH": os.environ["PATH"], **env}
-        done = subprocess.run([*COMMAND, "keys", *args], env=config, capture_output=True, check=True)
-        watched.add("command line", done.stderr)
-        return done.stdout.decode().strip()
 
-    secrets = {"made": keys("create", "carol", "--quiet"), "revoked": keys("create", "carol", "--quiet")}
-    secrets["limited"] = keys("create", "dave", "--quiet", "--limit", "requests_per_minute=1")
-    listed = keys("list")
-    watched.add("command line", listed.encode())
-    keys("revoke", _id_of(secrets["revoked"], listed))
-    secrets["unknown"] = secrets["made"][:-1] + "!"
+def _live(servers: Sequence[HeadraceServer], watched: Watched, secrets: dict[str, str]) -> None:
+    """Use all keys on both nodes, and add a ticket and a session to them."""
     _ask_all(servers, watched, secrets)
     shown = bearer(secrets["made"])
     begun = servers[0].request("POST", "/v1/chat/completions", chat(text="x"), shown)
@@ -303,13 +322,6 @@ def _live(servers: Sequence[HeadraceServer], watched: Watched, env: Mapping[str,
     secrets["session"] = headers["set-cookie"].partition("=")[2].partition(";")[0]
     cookie = headers["set-cookie"].partition(";")[0]
     assert watched.say(servers[1], "GET", "/v1/streams", headers={"cookie": cookie})[0] == 200
-    return secrets
-
-
-def _id_of(key: str, listed: str) -> str:
-    """The id that a key's digest begins with, as the list has it."""
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    return next(word for word in listed.split() if len(word) >= 8 and digest.startswith(word))
 
 
 def _ask_all(servers: Sequence[HeadraceServer], watched: Watched, secrets: Mapping[str, str]) -> None:

@@ -45,13 +45,13 @@ FAULTS = {
     "read-only": Fault(
         lambda redis: redis.tell("REPLICAOF 127.0.0.1 1"),
         lambda redis: redis.tell("REPLICAOF NO ONE"),
-        2.0,
+        1.5,
         frozenset({WENT_ON}),
     ),
     "out of memory": Fault(
         lambda redis: redis.tell("CONFIG SET maxmemory 1"),
         lambda redis: redis.tell("CONFIG SET maxmemory 0"),
-        2.0,
+        1.5,
         frozenset({WENT_ON}),
     ),
     # 404 on the other node, until the answer's own has put it there again so that its end can be told.

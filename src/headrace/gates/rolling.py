@@ -20,7 +20,7 @@ from headrace.testing.server import HeadraceServer
 RESTARTS = 20
 STREAMS = 200
 #: Words of an answer: shorter and longer than a node has to drain.
-SHORTEST, LONGEST = 10, 120
+SHORTEST, LONGEST = 10, 100
 #: Seconds that an answer may take beyond the model's own.
 LATE = 5.0
 #: Seconds in which a node must have ended, beyond its draining.
