@@ -142,6 +142,14 @@ def _leaves(items: list[dict[str, Any]]) -> Iterator[str]:
                 yield from _leaves(value)
 
 
+def test_pictures_are_there() -> None:
+    """Also those for dark pages, which Markdown has no form for."""
+    for page in (ROOT / "README.md", ROOT / "README.zh-CN.md"):
+        pictures = re.findall(r'src(?:set)?="([^"]+)"', page.read_text(encoding="utf-8"))
+        assert len(pictures) == 2
+        assert [picture for picture in pictures if not (ROOT / picture).is_file()] == []
+
+
 # -- promises --------------------------------------------------------------------------------------------------------
 
 
