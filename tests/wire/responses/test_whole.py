@@ -232,6 +232,17 @@ def test_a_stream_of_another_dialect_is_converted(end, status, item):
     assert [(i["status"], i["content"][0]["text"]) for i in value["output"]] == [(item, "Grüße, 世界 🌊")]
 
 
+@pytest.mark.parametrize("end", [FAILED, CANCELLED])
+def test_a_half_of_a_surrogate_pair_in_a_fields_name_breaks_nothing(end):
+    """A response's own fields may be called anything."""
+    head = b'{"type":"response.created","response":{"id":"resp_1","a\\ud800b":1}}'
+    verbatim = Verbatim(**IDENTITY)
+    verbatim.record(Record("response.created", head))
+
+    (told,) = verbatim.end(end)
+    assert json.loads(told.data)["response"]["a\ufffdb"] == 1
+
+
 JUNK = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "text", "id"]), inner),

@@ -123,7 +123,8 @@ def _stated(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _object(response: dict[str, Any]) -> dict[str, Any]:
-    return {name: settled(value) for name, value in response.items()}
+    said: dict[str, Any] = settled(response)
+    return said
 
 
 def _output_index(value: dict[str, Any]) -> int:

@@ -65,7 +65,8 @@ def response(
 def _body(records: Iterable[Record]) -> dict[str, Any]:
     """The upstream's own object; an intake takes nothing else for a body."""
     value = next((lenient(record.data) for record in records), None)
-    return {name: settled(each) for name, each in value.items()} if isinstance(value, dict) else {}
+    body: dict[str, Any] = settled(value) if isinstance(value, dict) else {}
+    return body
 
 
 def _fold(records: Iterable[Record], format: str, encoder: Encoder) -> None:
