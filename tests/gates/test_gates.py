@@ -22,6 +22,7 @@ SIZES = {
     "rolling": 0.05,
     "resume": 0.03,
     "malformed": 0.01,
+    "simulation": 0.03,
 }
 
 #: What falls short and is known to: to be mended, and then to be taken away here.

@@ -22,6 +22,7 @@ GATES: Mapping[str, str] = {
     "rolling": "rolling restarts under load: answers end whole, or are told to be interrupted",
     "resume": "resumptions at every place of any answer, and cursors that are made up",
     "malformed": "answers broken in every way: none crashes, hangs, or is taken for whole",
+    "simulation": "the core on a clock of its own, in drawn orders: all promises hold, whatever fails",
 }
 
 #: The programs of the machine without which a gate is not possible.
