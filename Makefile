@@ -1,5 +1,5 @@
 # Each target is a short script; CI runs the same ones.
-.PHONY: run test test-fast lint bench gates page docs lock clean
+.PHONY: run test test-fast lint bench gates fuzz page docs lock clean
 
 run: ; @scripts/run $(ARGS)
 
@@ -14,6 +14,8 @@ bench: ; @scripts/bench $(ARGS)
 
 # Everything the gates have, in under an hour; writes docs/gates.md.
 gates: ; @scripts/gates $(ARGS)
+
+fuzz: ; @scripts/fuzz $(ARGS)
 
 page: ; @scripts/page
 

@@ -12,7 +12,7 @@ import pytest
 import headrace
 
 ROOT = Path(__file__).parent.parent
-TARGETS = ["run", "test", "test-fast", "lint", "bench", "gates", "page", "docs", "lock", "clean"]
+TARGETS = ["run", "test", "test-fast", "lint", "bench", "gates", "fuzz", "page", "docs", "lock", "clean"]
 
 #: Written in two parts, so that this file does not hold them.
 HOSTS = [

@@ -102,7 +102,7 @@ def from_file(folder: File, name: str) -> Iterator[Entry]:
         raise Unreadable(Problem(name, "there is no such file")) from None
     except tomllib.TOMLDecodeError as error:
         raise Unreadable(Problem(name, f"is not valid TOML: {error}")) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # also numbers and nesting beyond what Python reads
         raise Unreadable(Problem(name, f"cannot be read ({type(error).__name__})")) from None
     for path, value in _leaves(tables):
         yield Entry(path, value, _toml_place(name, path))

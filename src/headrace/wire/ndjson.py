@@ -96,7 +96,7 @@ class Values:
             self._number += 1
             try:
                 value = _decode(line)
-            except ValueError:
+            except (ValueError, RecursionError):  # the latter is nested deeper than anything that is meant
                 self.malformed += 1
                 if self._errors == "raise":
                     raise MalformedLine(self._number) from None
