@@ -319,6 +319,7 @@ def _shell(block: str, server: HeadraceServer, folder: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("number", [0, 1], ids=["openai", "anthropic"])
 def test_readme_python_works(server: HeadraceServer, tmp_path: Path, number: int) -> None:
     """Each Python block prints an answer."""
