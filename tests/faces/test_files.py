@@ -154,9 +154,9 @@ async def test_a_range_is_a_slice(tmp_path):
 
 
 async def test_a_range_that_is_not_there_is_refused_with_the_size(tmp_path):
-    """So that a client which resumes sees that it has all of it; as are ten thousand ranges."""
+    """So that a client which resumes sees that it has all of it; as are five thousand ranges."""
     async with served(tmp_path) as at:
-        for header in ("bytes=5-", "bytes=" + ",".join(f"{n}-{n}" for n in range(10_000))):
+        for header in ("bytes=5-", "bytes=" + ",".join(f"{n}-{n}" for n in range(5_000))):
             reply = await at.ask("GET", "/v1/files/a.txt", headers={"range": header})
             assert (reply.status, reply.headers["content-range"]) == (416, "bytes */5")
             assert b'"range_not_satisfiable"' in reply.body
