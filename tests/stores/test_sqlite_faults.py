@@ -120,6 +120,34 @@ async def test_a_flipped_bit_is_an_error_and_never_wrong_bytes(tmp_path, table):
     await log.close()
 
 
+@pytest.mark.parametrize("column", ["meta", "outcome"])
+async def test_a_flipped_bit_in_what_a_stream_is_is_an_error(tmp_path, column):
+    """Whose it is, what it echoes and how it ended are under a checksum as well."""
+    log = await SqliteLog(tmp_path).open()
+    await put(log, "s", 2, DONE)
+    await log.upkeep.compact()
+    await log.close()
+    await flip(tmp_path, "streams", column)
+    log = await SqliteLog(tmp_path).open()
+    with pytest.raises(StoreCorrupt):
+        await log.head("s")
+    await log.close()
+
+
+async def test_a_row_without_a_seal_is_believed(tmp_path):
+    """As older versions have written it."""
+    log = await SqliteLog(tmp_path).open()
+    await put(log, "s", 2, DONE)
+    await log.close()
+    db = apsw.Connection(str(tmp_path / "log-1.db"))
+    db.execute("UPDATE streams SET meta = substr(meta, 6), outcome = substr(outcome, 6)")
+    db.close()
+    log = await SqliteLog(tmp_path).open()
+    assert await read_all(log, "s") == (numbered(1, 2), DONE)
+    assert (await log.head("s")).meta == meta()
+    await log.close()
+
+
 @pytest.mark.parametrize("name", ["log-1.db", "shared.db"])
 async def test_a_newer_schema_is_refused_by_name(tmp_path, name):
     """An older Headrace does not touch what a newer one has written."""

@@ -175,7 +175,7 @@ class Append:
             seal_ = seal(tail.number, first, data)
             txn.add((self._row, tail.number, first, after.tail, after.size, seal_, data))
         if self._format and not tail.format:
-            writer.shape(tail.number, self._format)
+            writer.shape(tail.number, tail.id, tail.meta, self._format)
         if self._freed or self._names:
             self._rename(txn)
         if self._outcome is not None:

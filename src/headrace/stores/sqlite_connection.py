@@ -1,6 +1,6 @@
 """SQLite connections: how they are opened, what they refuse, and what their errors mean."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,8 @@ _UNAVAILABLE = (
     apsw.PermissionsError,
     apsw.NoMemError,
 )
-_CORRUPT = (apsw.CorruptError, apsw.NotADBError)
+#: What was written as text always is.
+_CORRUPT = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)
 
 
 @contextmanager
@@ -68,17 +69,21 @@ def connect(
     return connection
 
 
-def ready(connection: apsw.Connection, path: Path, version: int, schema: str) -> None:
-    """Make the tables where the file is new. Raises StoreError where it is of a newer version than ours."""
+def ready(connection: apsw.Connection, path: Path, version: int, schema: str, older: Sequence[str] = ()) -> None:
+    """Make the tables where the file is new. Raises StoreError where it is of a newer version than ours.
+
+    ``older`` is what leads from each older version to the next, from the first on.
+    """
     found: Any = connection.pragma("user_version")
     if found > version:
         raise StoreError(f"{path.name} has schema version {found}; this Headrace knows {version}. Upgrade Headrace.")
     if found == version:
         return
     with immediate(connection):
-        if connection.pragma("user_version") == 0:
-            connection.execute(schema)
-            connection.pragma("user_version", version)
+        found = connection.pragma("user_version")
+        for change in older[found - 1 :] if found else (schema,):
+            connection.execute(change)
+        connection.pragma("user_version", version)
 
 
 @contextmanager

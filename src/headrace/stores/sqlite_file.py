@@ -23,7 +23,7 @@ import apsw
 from headrace.core.log import Bound, Head
 from headrace.errors import StoreCorrupt
 from headrace.model.record import Record
-from headrace.stores.packed import meta_in, outcome_in, records_in
+from headrace.stores.packed import meta_in, outcome_in, records_in, unsealed
 from headrace.stores.sqlite_connection import Durability, connect
 
 SCHEMA_VERSION = 1
@@ -134,7 +134,8 @@ def unpack(stream: int, first: int, last: int, crc: int, data: bytes) -> list[Re
 
 def _row(values: Sequence[Any]) -> Row:
     number, id, meta, format, tail, size, outcome, compact, gone, change = values
-    head = Head(id, meta_in(meta), format, tail, outcome_in(outcome), size, gone)
+    end = outcome_in(outcome and unsealed(outcome, number, tail, size))
+    head = Head(id, meta_in(unsealed(meta, number, id, format)), format, tail, end, size, gone)
     return Row(number, head, bool(compact), change)
 
 

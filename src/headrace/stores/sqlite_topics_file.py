@@ -6,16 +6,16 @@ forks have in common is stored once: a topic's ``lineage`` says which topics' re
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
-import msgspec
 
-from headrace.core.topic_log import START, Fork, Note, Offset, Topic, TopicAppended, TopicBatch, TopicHead
+from headrace.core.topic_log import START, Note, Offset, Topic, TopicAppended, TopicBatch, TopicHead
 from headrace.errors import NotFound, OffsetAhead, StoreCorrupt, StreamGone
 from headrace.stores.sqlite_connection import Durability, checkpoint, connect, immediate, ready
+from headrace.stores.sqlite_topics_row import SELECT, Lineage, Row, at_path, encode, row_of, seal_of, sealed, standing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: A removed topic has no path any more; its records go piece by piece.
 SCHEMA = """
 CREATE TABLE facts(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -23,7 +23,8 @@ CREATE TABLE topics(
   id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, path TEXT, content_type TEXT NOT NULL,
   created REAL NOT NULL, ttl INTEGER, expires REAL, source INTEGER, fork BLOB, lineage BLOB NOT NULL,
   tail INTEGER NOT NULL, epoch INTEGER NOT NULL, closed INTEGER NOT NULL, size INTEGER NOT NULL,
-  touched REAL NOT NULL, due REAL, note BLOB NOT NULL, gone INTEGER NOT NULL DEFAULT 0, changed INTEGER NOT NULL
+  touched REAL NOT NULL, due REAL, note BLOB NOT NULL, gone INTEGER NOT NULL DEFAULT 0, changed INTEGER NOT NULL,
+  seal INTEGER
 );
 CREATE UNIQUE INDEX topics_path ON topics(owner, path);
 CREATE INDEX topics_changed ON topics(changed);
@@ -31,11 +32,11 @@ CREATE INDEX topics_due ON topics(due) WHERE due IS NOT NULL AND gone = 0;
 CREATE INDEX topics_source ON topics(source) WHERE source IS NOT NULL;
 CREATE INDEX topics_removed ON topics(id) WHERE path IS NULL;
 CREATE TABLE records(number INTEGER PRIMARY KEY, topic INTEGER NOT NULL, place INTEGER NOT NULL,
-  epoch INTEGER NOT NULL, data BLOB NOT NULL);
+  epoch INTEGER NOT NULL, data BLOB NOT NULL, seal INTEGER);
 CREATE INDEX records_place ON records(topic, place);
 """
-_SELECT = """SELECT id, owner, path, content_type, created, ttl, expires, fork, lineage, tail, epoch, closed, size,
-  touched, note, gone FROM topics"""
+#: What older versions lack. What they have written has no seals, and is believed.
+_OLDER = ("ALTER TABLE topics ADD COLUMN seal INTEGER; ALTER TABLE records ADD COLUMN seal INTEGER;",)
 
 #: Milliseconds that a write waits for another worker's.
 BUSY_MS = 5000
@@ -46,52 +47,10 @@ _SWEEP = 500
 #: Topics that are dropped at once because they are due.
 _DUE = 200
 
-_encode = msgspec.msgpack.Encoder().encode
-_fork = msgspec.msgpack.Decoder(Fork | None).decode
-_lineage = msgspec.msgpack.Decoder(list[tuple[int, int]]).decode
-_note = msgspec.msgpack.Decoder(Note).decode
-
-#: The topics whose records one reads before its own, nearest first, each with the number of the last that counts.
-Lineage = Sequence[tuple[int, int]]
-
-
-class Row(NamedTuple):
-    """A topic as its table holds it."""
-
-    head: TopicHead
-    lineage: Lineage
-
-
-def _row(found: Sequence[Any]) -> Row:
-    id, owner, path, content_type, created, ttl, expires, fork, lineage, tail, epoch, *rest = found
-    closed, size, touched, note, gone = rest
-    topic = Topic(owner, path or "", content_type, created, ttl, expires, _fork(fork))
-    sources = _lineage(lineage)
-    offset = Offset(epoch, tail)
-    head = TopicHead(id, topic, tail, offset, bool(closed), size, touched, _note(note), bool(gone), len(sources))
-    return Row(head, sources)
-
 
 def _number(connection: apsw.Connection, key: str) -> int:
     found: Any = connection.execute("SELECT value FROM facts WHERE key = ?", (key,)).fetchone()
     return 0 if found is None else int(found[0])
-
-
-def standing(connection: apsw.Connection, id: int) -> Row:
-    """A topic that is there. Raises NotFound and StreamGone."""
-    found = connection.execute(f"{_SELECT} WHERE id = ? AND path IS NOT NULL", (id,)).fetchone()
-    if found is None:
-        raise NotFound
-    row = _row(found)
-    if row.head.gone:
-        raise StreamGone
-    return row
-
-
-def at_path(connection: apsw.Connection, owner: str, path: str) -> TopicHead | None:
-    """What stands at a path, gone or not."""
-    found = connection.execute(f"{_SELECT} WHERE owner = ? AND path = ?", (owner, path)).fetchone()
-    return None if found is None else _row(found).head
 
 
 class Writer:
@@ -99,7 +58,7 @@ class Writer:
 
     def __init__(self, path: Path, durability: Durability, boot: str, vfs: str = "") -> None:
         self._file = connect(path, durability, busy_ms=BUSY_MS, vfs=vfs)
-        ready(self._file, path, SCHEMA_VERSION, SCHEMA)
+        ready(self._file, path, SCHEMA_VERSION, SCHEMA, _OLDER)
         self._pages = 0
         self._file.set_wal_hook(self._grown)
         self._begin(boot, durability)
@@ -125,7 +84,7 @@ class Writer:
                 return found, False
             id = self._insert(topic, closed)
             self._add(id, topic.fork.inherited if topic.fork else 0, records)
-            return standing(self._file, id).head, True
+            return sealed(self._file, id), True
 
     def _insert(self, topic: Topic, closed: bool) -> int:
         fork, offset = topic.fork, START
@@ -146,14 +105,14 @@ class Writer:
                 topic.ttl,
                 topic.expires,
                 fork.source if fork else None,
-                _encode(fork),
-                _encode(lineage),
+                encode(fork),
+                encode(lineage),
                 offset.number,
                 offset.epoch,
                 closed,
                 topic.created,
                 due,
-                _encode(Note()),
+                encode(Note()),
                 self._change(),
             ),
         )
@@ -177,17 +136,17 @@ class Writer:
             self._file.execute(
                 "UPDATE topics SET closed = ?, note = ?, touched = ?, due = coalesce(? + ttl, expires), changed = ?"
                 " WHERE id = ?",
-                (closed, _encode(note), now, now, self._change(), id),
+                (closed, encode(note), now, now, self._change(), id),
             )
-            return TopicAppended(True, standing(self._file, id).head)
+            return TopicAppended(True, sealed(self._file, id))
 
     def _add(self, id: int, tail: int, records: Sequence[bytes]) -> None:
         if not records:
             return
         epoch = self._epoch()
         self._file.executemany(
-            "INSERT INTO records(topic, place, epoch, data) VALUES(?, ?, ?, ?)",
-            ((id, place, epoch, data) for place, data in enumerate(records, tail + 1)),
+            "INSERT INTO records(topic, place, epoch, data, seal) VALUES(?, ?, ?, ?, ?)",
+            ((id, place, epoch, data, seal_of(id, place, epoch, data)) for place, data in enumerate(records, tail + 1)),
         )
         self._file.execute(
             "UPDATE topics SET tail = ?, epoch = ?, size = size + ? WHERE id = ?",
@@ -340,20 +299,24 @@ class Reader:
 
     def _records(self, row: Row, after: int) -> Iterator[tuple[int, int, bytes]]:
         query = (
-            "SELECT place, epoch, data FROM records WHERE topic = ? AND place > ? AND place <= ? ORDER BY topic, place"
+            "SELECT place, epoch, data, seal FROM records"
+            " WHERE topic = ? AND place > ? AND place <= ? ORDER BY topic, place"
         )
         for topic, first, last in _spans(row, after):
             cursor = self._file.cursor()
             try:
                 found: Any = cursor.execute(query, (topic, first, last))
-                yield from found
+                for number, epoch, data, seal in found:
+                    if seal is not None and seal != seal_of(topic, number, epoch, data):
+                        raise StoreCorrupt
+                    yield number, epoch, data
             finally:
                 cursor.close()
 
     def list(self, owner: str, after: str, limit: int) -> list[TopicHead]:
         """An owner's topics by path."""
-        query = f"{_SELECT} WHERE owner = ? AND path > ? AND gone = 0 ORDER BY path LIMIT ?"
-        return [_row(found).head for found in self._file.execute(query, (owner, after, limit))]
+        query = f"{SELECT} WHERE owner = ? AND path > ? AND gone = 0 ORDER BY path LIMIT ?"
+        return [row_of(found).head for found in self._file.execute(query, (owner, after, limit))]
 
     def count(self, owner: str) -> int:
         """How many topics an owner has."""

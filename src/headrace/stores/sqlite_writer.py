@@ -11,7 +11,7 @@ from headrace.errors import StoreCorrupt, StoreError
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
 from headrace.model.request import Meta
-from headrace.stores.packed import pack
+from headrace.stores.packed import pack, sealed
 from headrace.stores.sqlite_connection import Durability, checkpoint, connect, immediate, ready
 from headrace.stores.sqlite_file import SCHEMA, SCHEMA_VERSION, Owed, seal
 
@@ -67,22 +67,25 @@ class Writer:
         """A new stream under a serial number."""
         self.db.execute(
             "INSERT INTO streams(number, id, owner, created, meta, stored, change) VALUES(?, ?, ?, ?, ?, ?, ?)",
-            (number, id, meta.owner, meta.created, _encode(meta), meta.stored, number),
+            (number, id, meta.owner, meta.created, sealed(_encode(meta), number, id, ""), meta.stored, number),
         )
 
     def add(self, rows: Sequence[ChunkRow]) -> None:
         """Hot rows."""
         self.db.executemany("INSERT INTO chunks VALUES(?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def shape(self, number: int, format: str) -> None:
+    def shape(self, number: int, id: str, meta: Meta, format: str) -> None:
         """What the first record tells about all of them."""
-        self.db.execute("UPDATE streams SET format = ?, change = ? WHERE number = ?", (format, self.serial(), number))
+        self.db.execute(
+            "UPDATE streams SET format = ?, meta = ?, change = ? WHERE number = ?",
+            (format, sealed(_encode(meta), number, id, format), self.serial(), number),
+        )
 
     def end(self, number: int, tail: int, size: int, outcome: Outcome) -> None:
         """The stream is closed."""
         self.db.execute(
             "UPDATE streams SET tail = ?, size = ?, outcome = ?, ended = ?, change = ? WHERE number = ?",
-            (tail, size, _encode(outcome), outcome.ended_at, self.serial(), number),
+            (tail, size, sealed(_encode(outcome), number, tail, size), outcome.ended_at, self.serial(), number),
         )
 
     def unsegment(self, number: int) -> None:
@@ -110,10 +113,12 @@ class Writer:
 
     def bury(self, number: int, owner: str, created: float, reason: str, now: float) -> None:
         """Leave a tombstone. The hot rows are the caller's to sweep."""
+        (id,) = self.db.execute("SELECT id FROM streams WHERE number = ?", (number,)).fetchone() or ("",)
+        left = Meta(owner=owner, dialect="", created=created)
         self.db.execute(
             "UPDATE streams SET meta = ?, format = '', tail = 0, size = 0, outcome = NULL, ended = NULL, gone = ?,"
             " gone_at = ?, change = ? WHERE number = ?",
-            (_encode(Meta(owner=owner, dialect="", created=created)), reason, now, self.serial(), number),
+            (sealed(_encode(left), number, id, ""), reason, now, self.serial(), number),
         )
         self.db.execute("DELETE FROM segments WHERE stream = ?", (number,))
         self.db.execute("DELETE FROM names WHERE stream = ?", (number,))
