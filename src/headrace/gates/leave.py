@@ -85,7 +85,7 @@ async def gate(run: Run) -> None:
             await _all(run, server, upstream, tally, "cancel", cancels)
             after = await _quiet(server, before)
         finally:
-            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.kill)
     _tell(run, tally, before, after, leaves, cancels)
 
 

@@ -91,7 +91,7 @@ async def gate(run: Run) -> None:
             arguments = await asyncio.to_thread(Path(f"/proc/{server.pid}/cmdline").read_bytes)
             metrics = (await asyncio.to_thread(server.request, "GET", "/metrics"))[2]
         finally:
-            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.kill)
         with_key = sum(UPSTREAM_KEY in request.headers.get("authorization", "") for request in upstream.requests)
     run.figure("answers asked for", asked, least=len(PATHS) * len(faults))
     run.figure("requests that showed the upstream its key", with_key, least=1)

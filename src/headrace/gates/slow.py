@@ -55,7 +55,7 @@ async def gate(run: Run) -> None:
         try:
             await _measure(run, server, stalled, live, records)
         finally:
-            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.kill)
 
 
 async def _measure(run: Run, server: HeadraceServer, stalled: int, live: int, records: int) -> None:

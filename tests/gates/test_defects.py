@@ -1,0 +1,37 @@
+"""The gates can fail: each defect is caught, by the figure that is about it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from tests.gates.defects import DEFECTS, planted
+
+from headrace.gates.catalogue import gate
+from headrace.gates.gate import Run, run
+from headrace.testing.server import COMMAND
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("name", DEFECTS)
+async def test_it_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    defect = DEFECTS[name]
+    experiment = gate(defect.gate)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    if defect.server:
+        command = (sys.executable, "-m", "tests.gates.defective", name)
+        report = await run(defect.gate, experiment, Run(tmp_path, 1, defect.size, command=command))
+    else:
+        with planted(defect):
+            report = await run(defect.gate, experiment, Run(tmp_path, 1, defect.size, command=COMMAND))
+    short = [figure.name for figure in report.figures if not figure.holds]
+    assert any(defect.figure in name for name in short), (short, report.figures)
+
+
+def test_a_defect_is_taken_out_again() -> None:
+    defect = DEFECTS["a wake-up is lost"]
+    [change] = defect.changes
+    before = vars(change.owner)[change.name]
+    with planted(defect):
+        assert vars(change.owner)[change.name] is not before
+    assert vars(change.owner)[change.name] is before
