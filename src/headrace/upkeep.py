@@ -14,8 +14,8 @@ from headrace.records.recorder import BATCH, Recorder
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two rounds.
-REAP = 1.0
+#: Seconds between two rounds. A dead process's answers end within its lease and one round.
+REAP = 0.5
 RECORD = 1.0
 EXPIRE = 30.0
 

@@ -38,23 +38,22 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         try:
-            await asyncio.to_thread(self._start)
+            self._stack.callback(self.redis.stop, signal.SIGKILL)
+            await asyncio.to_thread(self.redis.start)
+            await asyncio.gather(*(asyncio.to_thread(self._start, node) for node in self.nodes))
+            nginx = Nginx(self._folder, [node.port for node in self.nodes])
+            self.port = (await asyncio.to_thread(self._stack.enter_context, nginx)).port
         except BaseException:
             await self.__aexit__()
             raise
-        await asyncio.sleep(LEASE)  # until then nobody is taken for dead: all could not renew while Redis was not there
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self._stack.close)
 
-    def _start(self) -> None:
-        self._stack.callback(self.redis.stop, signal.SIGKILL)
-        self.redis.start()
-        for node in self.nodes:
-            self._stack.callback(node.stop, signal.SIGKILL)
-            node.start()
-        self.port = self._stack.enter_context(Nginx(self._folder, [node.port for node in self.nodes])).port
+    def _start(self, node: HeadraceServer) -> None:
+        self._stack.callback(node.stop, signal.SIGKILL)
+        node.start()
 
     def other(self, node: HeadraceServer) -> HeadraceServer:
         """The one of the two that this is not."""

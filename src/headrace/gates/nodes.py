@@ -20,8 +20,8 @@ from headrace.testing.server import HeadraceServer
 #: Of the whole experiment.
 KILLS = 60
 STREAMS = 20
-#: Seconds beyond the lease in which every orphan must have been told of: others look around each second, and tell it.
-NOTICED = 1.5
+#: Seconds beyond the lease in which every orphan must have been told of: others look around twice a second.
+NOTICED = 1.0
 #: Seconds until a connection that the kernel closes for a dead process is seen to be closed.
 SEEN = 0.3
 
@@ -51,6 +51,7 @@ async def gate(run: Run) -> None:
     """Kill one node and the other in turn, under answers on both; then break Redis in each way."""
     tally = Tally()
     async with ScriptedUpstream(endless) as upstream, Cluster(run, upstream) as cluster:
+        await asyncio.sleep(LEASE)  # until then nobody is taken for dead: Redis has just begun, and all must renew
         for number in range(run.of(KILLS)):
             await _kill(run, cluster, upstream, number, tally)
         _tell(run, tally)

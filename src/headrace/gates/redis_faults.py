@@ -1,6 +1,7 @@
 """What a Redis does to its servers: it dies, takes no writes, is full, forgets everything, stands still (S8)."""
 
 import asyncio
+import os
 import signal
 import time
 from collections import Counter
@@ -28,6 +29,10 @@ WENT_ON = "cancelled"
 LOST = frozenset({"storage", "interrupted", "410"})
 
 
+#: Bytes of what Redis wrote last, which a machine that stops may lose under ``appendfsync everysec``.
+LAST_MOMENTS = 256 << 10
+
+
 class Fault(NamedTuple):
     """How it is made, and ended ``seconds`` later; and what answers under way may come to."""
 
@@ -37,10 +42,21 @@ class Fault(NamedTuple):
     fates: frozenset[str]
 
 
+def _lose_the_end(redis: RedisServer) -> None:
+    """As a power cut does: the death of Redis alone loses nothing, for the kernel has what it wrote."""
+    redis.stop(signal.SIGKILL)
+    log = max((redis.folder / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
+    os.truncate(log, max(0, log.stat().st_size - LAST_MOMENTS))
+
+
 #: A server waits for up to eight seconds with what it has to write, so what is shorter costs no answer.
 FAULTS = {
     "killed and started again": Fault(
         lambda redis: redis.stop(signal.SIGKILL), lambda redis: redis.start(), 1.0, frozenset({WENT_ON}) | LOST
+    ),
+    # 404 where it had the beginning of an answer no longer, too, until the answer's own node has noticed.
+    "started again without its last moments": Fault(
+        _lose_the_end, lambda redis: redis.start(), 0.5, frozenset({WENT_ON, "404"}) | LOST
     ),
     "read-only": Fault(
         lambda redis: redis.tell("REPLICAOF 127.0.0.1 1"),

@@ -56,7 +56,7 @@ async def gate(run: Run) -> None:
         ]
         for _ in range(run.of(RESTARTS)):
             for node in cluster.nodes:
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(0.5)
                 await asyncio.to_thread(_restart, node, tally)
         over.set()
         await asyncio.gather(*clients)
