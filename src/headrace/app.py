@@ -7,6 +7,7 @@ import logging
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +23,7 @@ from headrace.faces import (
     conversation_answers,
     conversation_watch,
     conversations,
+    described,
     exports,
     failures,
     files,
@@ -91,6 +93,12 @@ class Edge:
 
 class Headrace(FastAPI):
     """The app; streaming replies find in the scope how the server itself takes a message."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The API's description; the same each time."""
+        if self.openapi_schema is None:
+            self.openapi_schema = described.completed(super().openapi())
+        return self.openapi_schema
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""

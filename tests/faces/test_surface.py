@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.faces.front import ALICE, BOB, Front, bearer, front, script
 from tests.faces.surface import CLOSED, OPEN, ROWS, UI, Access, Row, asks_who_comes, methods_of, routes
-from tests.faces.test_passthrough import Forwarder
+from tests.faces.test_passthrough import Answer, Forwarder
 
 from headrace.config import Key, ProxyTarget
 from headrace.config.key_text import digest_of, id_of
@@ -134,11 +134,20 @@ def play(call: Call) -> list[Any]:
     return [chunk("a"), asyncio.Event()] if call.model == "slow" else script("a")
 
 
+class Counting(Forwarder):
+    """An upstream that takes other calls, and counts tokens."""
+
+    async def forward(self, method: str, path: str, *rest: Any) -> Answer:
+        if path.endswith("/count_tokens"):
+            return Answer(200, {"content-type": "application/json"}, [b'{"input_tokens":1}'])
+        return await super().forward(method, path, *rest)
+
+
 @asynccontextmanager
 async def house(folder: Path) -> AsyncIterator[House]:
     (folder / "files").mkdir()
     (folder / "files" / "a.txt").write_bytes(b"a")
-    upstream = Forwarder()
+    upstream = Counting()
     upstream._steps, upstream.configured = play, ("fake", "slow")
     keys = {"alice": Key.model_validate(ALICE), "bob": Key.model_validate(BOB)}
     async with ScriptedUpstream([whole()]) as server:
