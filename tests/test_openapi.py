@@ -27,7 +27,7 @@ CHECKS = [
 #: What of a generated request counts here.
 SENT = {"method", "url", "headers", "params", "json", "data", "cookies"}
 #: Requests to each operation.
-EXAMPLES = 8
+EXAMPLES = 6
 #: Names in a route.
 NAMED = re.compile(r"\{(\w+)")
 
