@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.server import KINDS, HeadraceServer, upstream_toml
-from tests.e2e.wire import Http1
+from tests.e2e.wire import Http1, Http2
 
 from headrace.server import HEAD_TIMEOUT
 from headrace.testing.scripted_upstream import ScriptedUpstream, answer
@@ -131,6 +131,21 @@ async def test_huge_heads_are_refused_and_the_server_lives(server):
     async with await Http1.connect(server.port) as http:
         await http.ask("GET", "/health")
         assert http.status == 200
+
+
+@pytest.mark.parametrize("server", ["granian"], indirect=True)
+async def test_huge_heads_are_refused_on_http2(server):
+    """Compressed they cost next to nothing to send: a thousand times the same one, and one in many frames."""
+    for headers in ({f"x-{n}": "y" for n in range(2000)}, {"x-big": "x" * 60_000, "x-bigger": "y" * 60_000}):
+        async with await Http2.connect(server.port) as http:
+            stream = await http.ask("GET", "/health", None, headers)
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+                await http.finish(stream)
+            assert http.heads.get(stream, {}).get(":status", "431") == "431"
+    async with await Http2.connect(server.port) as http:
+        stream = await http.ask("GET", "/health")
+        await http.finish(stream)
+        assert http.heads[stream][":status"] == "200"
 
 
 @pytest.mark.parametrize("server", ["granian"], indirect=True)
