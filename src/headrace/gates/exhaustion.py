@@ -42,12 +42,9 @@ _ASK = Asking("POST", "/v1/chat/completions", chat(), {"Headrace-On-Leave": "kee
 
 
 async def gate(run: Run) -> None:
-    """One after the other: break it under a running answer, look at what is told, mend it, and look again."""
-    await _full_disk(run)
-    await _broken_disk(run)
-    await _no_descriptors(run)
-    await _locked(run)
-    await skewed(run)
+    """Break it under a running answer, look at what is told, mend it, and look again; each with a server of its own."""
+    await asyncio.gather(*(fault(run) for fault in (_full_disk, _broken_disk, _no_descriptors, _locked, skewed)))
+    run.figures.sort(key=lambda figure: figure.name.partition(":")[0])
 
 
 def _play(request: Received) -> Sequence[Step]:
@@ -120,8 +117,7 @@ async def _storage(
     """Readers are cut and told nothing, what is there is read, nothing begins; mended, the answer has failed."""
     before = await _fresh(server)
     await asyncio.to_thread(broken)
-    with contextlib.suppress(TimeoutError):
-        await reader.rest(5)
+    run.zero(f"{name}: readers left waiting", int(not await _over(reader)))
     run.zero(f"{name}: readers told an end that is not kept", int(reader.whole or reader.done or bool(reader.errors)))
     wrong = (await _status(server, "/ready") != 503) + (await _status(server, "/health") != 200)
     run.zero(f"{name}: wrong words on /ready and /health", wrong)
@@ -133,8 +129,20 @@ async def _storage(
     await _recovery(run, name, server, reader, "storage")
 
 
-async def _recovery(run: Run, name: str, server: HeadraceServer, reader: Client, reason: str) -> None:
-    """How long until answers are whole again; and whether the reader comes back to exactly what it has seen."""
+async def _over(reader: Client) -> bool:
+    """Whether a reply ends, clean or not, in the time in which it must."""
+    try:
+        await reader.rest(5)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _recovery(run: Run, name: str, server: HeadraceServer, reader: Client, *reasons: str) -> None:
+    """How long until answers are whole again; and whether the reader comes back to exactly what it has seen.
+
+    ``reasons`` are those for which its answer may have failed by then; empty where it may go on.
+    """
     loop = asyncio.get_running_loop()
     began = loop.time()
     took = float("nan")
@@ -147,10 +155,10 @@ async def _recovery(run: Run, name: str, server: HeadraceServer, reader: Client,
     run.figure(f"{name}: recovered after", round(took, 2), "s", most=RECOVERED)
     headers = {"Last-Event-ID": reader.last_id} if reader.last_id else {}
     back = await Client(server.port).open("GET", f"/v1/streams/{reader.stream}?as=chat", headers=headers)
-    with contextlib.suppress(TimeoutError):
-        await back.rest(3) if reason else await back.until(lambda client: len(client.text) > 100)
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        await back.until(lambda client: "" in reasons and len(client.text) > 100)
     run.zero(f"{name}: texts with a gap, or with what was not kept", int(not is_beginning(reader.text + back.text)))
-    run.zero(f"{name}: answers in the wrong state", int(back.errors != ([reason] if reason else [])))
+    run.zero(f"{name}: answers in the wrong state", int((back.errors or [""])[0] not in reasons))
 
 
 # -- descriptors -----------------------------------------------------------------------------------------------------
@@ -203,7 +211,8 @@ async def _locked(run: Run) -> None:
         run.figure("locked database: p99 of /health", round(percentile(waits, 0.99), 3), "s", most=HEALTHY)
         told = reader.errors or [""]
         run.zero("locked database: readers told a wrong end", int(reader.done or told[0] not in ("", "storage")))
-        await _recovery(run, "locked database", server, reader, await _ended(server, reader.stream))
+        # The store waits for a while; where it was in vain, the answer has failed.
+        await _recovery(run, "locked database", server, reader, "", "storage")
 
 
 @contextmanager
@@ -231,13 +240,6 @@ async def _waits(server: HeadraceServer, seconds: float) -> list[float]:
         waits.append(loop.time() - began)
         await asyncio.sleep(0.02)
     return waits
-
-
-async def _ended(server: HeadraceServer, stream: str) -> str:
-    """Why the stream has failed, where it has: the store had to wait for longer than it does."""
-    listed = (await asyncio.to_thread(server.json, "GET", "/v1/streams"))["data"]
-    [state] = [one for one in listed if one["id"] == stream]
-    return "storage" if state["state"] == "failed" else ""
 
 
 # -- requests --------------------------------------------------------------------------------------------------------
