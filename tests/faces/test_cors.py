@@ -36,7 +36,7 @@ async def test_origins_are_told_whether_they_may(settings, origin, told):
     assert (before.status, answer.status, error.status) == ((204, 200, 415) if told else (403, 200, 403))
     if told:
         assert before["access-control-allow-headers"] == ALLOWED
-        assert before["access-control-allow-methods"] == "GET, HEAD, POST, PUT, DELETE"
+        assert before["access-control-allow-methods"] == "GET, HEAD, POST, PUT, PATCH, DELETE"
         assert before["access-control-max-age"] == "600"
         assert answer["access-control-expose-headers"] == EXPOSED
         assert error["access-control-expose-headers"] == EXPOSED

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from headrace.config import Cors
 
-_METHODS = b"GET, HEAD, POST, PUT, DELETE"
+_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 _ALLOWED = b"Authorization, Content-Type, Last-Event-ID, Idempotency-Key, Headrace-On-Leave, If-None-Match"
 _EXPOSED = b"Headrace-Stream-Id, Location, x-request-id, Retry-After, x-should-retry"
 
