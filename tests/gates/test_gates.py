@@ -23,6 +23,7 @@ SIZES = {
     "resume": 0.03,
     "malformed": 0.01,
     "simulation": 0.03,
+    "corruption": 0.05,
 }
 
 #: What falls short and is known to: to be mended, and then to be taken away here.

@@ -23,6 +23,7 @@ GATES: Mapping[str, str] = {
     "resume": "resumptions at every place of any answer, and cursors that are made up",
     "malformed": "answers broken in every way: none crashes, hangs, or is taken for whole",
     "simulation": "the core on a clock of its own, in drawn orders: all promises hold, whatever fails",
+    "corruption": "flipped bits, lost pages and cut files: never a wrong byte, nothing deleted",
 }
 
 #: The programs of the machine without which a gate is not possible.
