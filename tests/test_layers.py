@@ -294,12 +294,12 @@ GOOD = _sample(
         ''',
     core__log='"""The log."""\nfrom headrace.model.record import Record\n',
     stores__redis='"""Redis."""\nimport redis.asyncio\nfrom headrace.core import log\n',
-    app='"""The application."""\nimport headrace.stores.redis\ntry:\n    pass\nexcept BaseException:\n    raise\n',
+    app='"""The application."""\nimport headrace.stores.redis.log\ntry:\n    pass\nexcept BaseException:\n    raise\n',
 )
 
 BAD: list[tuple[Rule, dict[str, str], str]] = [
     (every_module_has_a_layer, {"misc": ""}, "misc is in no layer"),
-    (imports_go_down, {"core__log": "from headrace.stores.memory import MemoryStore"}, "stores, which is above it"),
+    (imports_go_down, {"core__log": "from headrace.stores.memory.log import MemoryStore"}, "stores, which is above it"),
     (imports_go_down, {"core__log": "import headrace.app"}, "app, which is above it"),
     (imports_go_down, {"core__log": "from headrace import faces"}, "faces, which is above it"),
     (imports_go_down, {"core__log": "from ..faces import reply"}, "faces, which is above it"),

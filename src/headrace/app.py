@@ -20,9 +20,6 @@ from headrace.config import Settings, load
 from headrace.errors import HeadraceError, NotFound, RequestError
 from headrace.faces import (
     chat_completions,
-    conversation_answers,
-    conversation_watch,
-    conversations,
     described,
     exports,
     failures,
@@ -34,17 +31,19 @@ from headrace.faces import (
     overview,
     passthrough,
     proxy,
-    responses,
-    signing_in,
     simple_chat,
     streams,
-    ticketing,
-    topics,
     ui_chat,
 )
+from headrace.faces.access import signing_in, ticketing
 from headrace.faces.arrival import Arrival
+from headrace.faces.conversations import answers as conversation_answers
+from headrace.faces.conversations import face as conversations
+from headrace.faces.conversations import watch as conversation_watch
 from headrace.faces.guard import Guard
 from headrace.faces.reply import SEND
+from headrace.faces.responses import face as responses
+from headrace.faces.topics import face as topics
 from headrace.parts import Parts
 from headrace.web import assets, reference
 

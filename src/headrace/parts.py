@@ -21,15 +21,15 @@ from headrace.core.topics import TopicLimits, Topics
 from headrace.core.tracing import ClosingTracer, Tracer
 from headrace.core.volume import stored_bytes
 from headrace.errors import ConfigError
-from headrace.faces.auth import Authenticator
+from headrace.faces.access.auth import Authenticator
+from headrace.faces.access.key_ring import KeyRing
+from headrace.faces.access.sessions import Sessions
+from headrace.faces.access.tickets import Tickets, secret_in
 from headrace.faces.feed import LISTENERS, Feeds
 from headrace.faces.folder import Folder
-from headrace.faces.key_ring import KeyRing
 from headrace.faces.relay import Bounds
 from headrace.faces.service import Manners, Proxied, Service, Talks
-from headrace.faces.sessions import Sessions
 from headrace.faces.shares import Shares
-from headrace.faces.tickets import Tickets, secret_in
 from headrace.observe.health import Probe, StoreHealth
 from headrace.observe.logs import count_dropped
 from headrace.observe.metrics import Metrics
@@ -284,8 +284,8 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _kind(store: object) -> str:
-    """What a store is called: ``sqlite`` where its module is ``sqlite_topics``."""
-    return type(store).__module__.rpartition(".")[2].partition("_")[0]
+    """What a store is called: ``sqlite`` where its module is ``headrace.stores.sqlite.topics``."""
+    return type(store).__module__.split(".")[2]
 
 
 def _talks(log: Log, records: Database, clock: Clock) -> Talks:

@@ -8,10 +8,10 @@ from tests.contract.redis_server import redis_server
 
 from headrace.core.account import Account, Accounts
 from headrace.core.clock import SystemClock
-from headrace.stores.memory_accounts import MemoryAccounts
-from headrace.stores.redis_accounts import RedisAccounts
-from headrace.stores.redis_connection import RedisConnection
-from headrace.stores.sqlite_accounts import SqliteAccounts
+from headrace.stores.memory.accounts import MemoryAccounts
+from headrace.stores.redis.accounts import RedisAccounts
+from headrace.stores.redis.connection import RedisConnection
+from headrace.stores.sqlite.accounts import SqliteAccounts
 
 pytestmark = pytest.mark.redis
 

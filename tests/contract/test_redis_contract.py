@@ -6,8 +6,8 @@ import pytest
 from tests.contract.redis_server import RedisServer, redis_server
 
 from headrace.core.log import Health, Log, Overview, Ownership, Retention, Signals
-from headrace.stores.redis import RedisLog
-from headrace.stores.redis_connection import RedisConnection
+from headrace.stores.redis.connection import RedisConnection
+from headrace.stores.redis.log import RedisLog
 from headrace.testing.store_contract import Rule, rule_name, rules
 
 pytestmark = pytest.mark.redis

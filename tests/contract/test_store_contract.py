@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from headrace.core.log import Health, Log, Overview, Ownership, Retention, Signals
-from headrace.stores.memory import MemoryLog
-from headrace.stores.sqlite import SqliteLog
+from headrace.stores.memory.log import MemoryLog
+from headrace.stores.sqlite.log import SqliteLog
 from headrace.testing.clock import FakeClock
 from headrace.testing.store_contract import Rule, rule_name, rules
 

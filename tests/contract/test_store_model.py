@@ -13,10 +13,10 @@ from tests.contract.redis_server import RedisServer, redis_server
 from headrace.core.log import Appended, Bound, Name
 from headrace.errors import NotFound, OffsetAhead, StreamGone
 from headrace.model.record import Record
-from headrace.stores.memory import MemoryLog
-from headrace.stores.redis import RedisLog
-from headrace.stores.redis_connection import RedisConnection
-from headrace.stores.sqlite import SqliteLog
+from headrace.stores.memory.log import MemoryLog
+from headrace.stores.redis.connection import RedisConnection
+from headrace.stores.redis.log import RedisLog
+from headrace.stores.sqlite.log import SqliteLog
 from headrace.testing.contract import CUT, DONE, fails, meta, read_all, same
 
 DATA = st.binary(max_size=300) | st.just(b"x").map(lambda byte: byte * 70_000)

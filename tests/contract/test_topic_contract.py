@@ -7,10 +7,10 @@ from tests.contract.redis_server import RedisServer, redis_server
 
 from headrace.core.topic_log import START, TopicLog
 from headrace.errors import OffsetAhead
-from headrace.stores.memory_topics import MemoryTopics
-from headrace.stores.redis_connection import RedisConnection
-from headrace.stores.redis_topics import RedisTopics
-from headrace.stores.sqlite_topics import SqliteTopics
+from headrace.stores.memory.topics import MemoryTopics
+from headrace.stores.redis.connection import RedisConnection
+from headrace.stores.redis.topics import RedisTopics
+from headrace.stores.sqlite.topics import SqliteTopics
 from headrace.testing.clock import FakeClock
 from headrace.testing.topic_rules import TopicRule, all_of, made, topic_rule_name, topic_rules
 

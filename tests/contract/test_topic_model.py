@@ -9,11 +9,11 @@ from tests.contract.redis_server import redis_server
 
 from headrace.core.topic_log import START, Fork, Note, Topic, TopicHead, TopicLog
 from headrace.errors import RequestError
-from headrace.stores import redis_topics_rows
-from headrace.stores.memory_topics import MemoryTopics
-from headrace.stores.redis_connection import RedisConnection
-from headrace.stores.redis_topics import RedisTopics
-from headrace.stores.sqlite_topics import SqliteTopics
+from headrace.stores.memory.topics import MemoryTopics
+from headrace.stores.redis import topics_rows as redis_topics_rows
+from headrace.stores.redis.connection import RedisConnection
+from headrace.stores.redis.topics import RedisTopics
+from headrace.stores.sqlite.topics import SqliteTopics
 from headrace.testing.clock import FakeClock
 
 PATHS = st.sampled_from(["a", "b", "c", "d"])

@@ -16,7 +16,7 @@ from headrace.core.stream import NOTHING_SEEN
 from headrace.model.leave import KEEP, LeavePolicy
 from headrace.model.record import Record
 from headrace.model.request import Meta
-from headrace.stores.memory import MemoryLog
+from headrace.stores.memory.log import MemoryLog
 from headrace.testing.clock import FakeClock, settle
 
 

@@ -5,7 +5,7 @@ from headrace.core.quotas import RENEW, Quotas
 from headrace.errors import StoreUnavailable
 from headrace.model.grants import Quota
 from headrace.model.outcome import Outcome, State, Usage
-from headrace.stores.memory_accounts import MemoryAccounts
+from headrace.stores.memory.accounts import MemoryAccounts
 from headrace.testing.clock import FakeClock, settle
 
 TOKENS = Quota(tokens_per_minute=100)

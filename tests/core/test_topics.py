@@ -20,7 +20,7 @@ from headrace.errors import (
     TopicClosed,
     TopicConflict,
 )
-from headrace.stores.memory_topics import MemoryTopics
+from headrace.stores.memory.topics import MemoryTopics
 from headrace.testing.clock import FakeClock, settle
 
 JSON = "application/json"

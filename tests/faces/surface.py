@@ -9,7 +9,7 @@ from tests.faces.front import ALICE, MESSAGES
 
 from headrace.app import create_app
 from headrace.config import Settings
-from headrace.faces.auth import caller
+from headrace.faces.access.auth import caller
 
 
 def routes(found: Iterable[Any] | None = None) -> Iterator[Route]:

@@ -4,10 +4,10 @@ import pytest
 
 from headrace.config import Key
 from headrace.errors import Unauthorized
-from headrace.faces.auth import LOCAL, Authenticator
-from headrace.faces.key_ring import KeyRing
-from headrace.faces.sessions import Sessions
-from headrace.faces.tickets import Right, Tickets
+from headrace.faces.access.auth import LOCAL, Authenticator
+from headrace.faces.access.key_ring import KeyRing
+from headrace.faces.access.sessions import Sessions
+from headrace.faces.access.tickets import Right, Tickets
 from headrace.model.leave import KEEP
 from headrace.testing.clock import FakeClock
 

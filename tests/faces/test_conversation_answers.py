@@ -8,8 +8,8 @@ from sqlalchemy import update
 from tests.faces.front import ALICE, BOB, KEYS, Fake, bearer, frames, front, script
 
 from headrace.errors import UpstreamRefused
-from headrace.faces.conversation_requests import asked_in
-from headrace.faces.tickets import Right
+from headrace.faces.access.tickets import Right
+from headrace.faces.conversations.requests import asked_in
 from headrace.model.outcome import Usage
 from headrace.records.tables import messages
 from headrace.records.taking import STARTING

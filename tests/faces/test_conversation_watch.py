@@ -6,7 +6,7 @@ import json
 import pytest
 from tests.faces.front import ALICE, BOB, KEYS, bearer, frames, front
 
-from headrace.faces.conversation_watch import _gone
+from headrace.faces.conversations.watch import _gone
 from headrace.faces.feed import EVERY, LISTENERS
 from headrace.records.conversations import WATCHED
 from headrace.testing.clock import settle

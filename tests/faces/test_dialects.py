@@ -19,7 +19,7 @@ from headrace.model.dialect import CHAT, MESSAGES, RESPONSES, whole
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.model.record import Record
 from headrace.model.request import Meta
-from headrace.stores.sqlite import SqliteLog
+from headrace.stores.sqlite.log import SqliteLog
 from headrace.testing.spoken import UPSTREAMS, Said, Use, spoken, whole_body
 from headrace.wire.chat.intake import Intake as ChatIntake
 from headrace.wire.messages.intake import Intake as MessagesIntake

@@ -7,7 +7,7 @@ import pytest
 from headrace.core.registry import Registry
 from headrace.errors import Draining, StoreUnavailable
 from headrace.faces.feed import EVERY, Feed, Feeds
-from headrace.stores.memory import MemoryLog
+from headrace.stores.memory.log import MemoryLog
 from headrace.testing.clock import FakeClock, settle
 
 

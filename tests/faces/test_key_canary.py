@@ -9,7 +9,7 @@ from tests.faces.surface import asks_who_comes, routes
 from headrace.config import Key
 from headrace.config.key_text import new_key
 from headrace.errors import UpstreamRefused
-from headrace.faces.reach import ASKED
+from headrace.faces.access.reach import ASKED
 from headrace.model.grants import Grants
 from headrace.records.keys import Keys
 

@@ -7,10 +7,10 @@ import pytest
 from headrace.config import Key
 from headrace.config.key_text import new_key
 from headrace.errors import StoreUnavailable, Unauthorized
-from headrace.faces.auth import LOCAL, Authenticator
-from headrace.faces.key_ring import KeyRing
-from headrace.faces.sessions import COOKIE, Sessions
-from headrace.faces.tickets import Right, Tickets
+from headrace.faces.access.auth import LOCAL, Authenticator
+from headrace.faces.access.key_ring import KeyRing
+from headrace.faces.access.sessions import COOKIE, Sessions
+from headrace.faces.access.tickets import Right, Tickets
 from headrace.model.grants import Grants
 from headrace.records.database import Database
 from headrace.records.keys import Keys

@@ -8,7 +8,7 @@ from tests.faces.front import MESSAGES, Fake, bearer, front, script
 
 from headrace.config import Key
 from headrace.errors import Forbidden
-from headrace.faces.reach import check
+from headrace.faces.access.reach import check
 from headrace.model.grants import ROUTES, Grants
 
 ALL, SOME = "hr_all_all_all_all_all", "hr_some_some_some_some"

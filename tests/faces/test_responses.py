@@ -12,8 +12,8 @@ from tests.faces.test_passthrough import Forwarder
 
 from headrace.core.stream import Cursor
 from headrace.errors import ErrorDetail, OffsetAhead, UpstreamRefused, UpstreamTruncated
-from headrace.faces.response_cursor import cursor_after
-from headrace.faces.response_object import current
+from headrace.faces.responses.cursor import cursor_after
+from headrace.faces.responses.object import current
 from headrace.model.dialect import CHAT, MESSAGES, RESPONSES
 from headrace.model.outcome import Usage
 from headrace.model.record import Record

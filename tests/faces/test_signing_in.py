@@ -3,8 +3,8 @@
 import pytest
 from tests.faces.front import ALICE, BOB, KEYS, bearer, front
 
-from headrace.faces.sessions import COOKIE, LIFETIME
-from headrace.faces.tickets import Right
+from headrace.faces.access.sessions import COOKIE, LIFETIME
+from headrace.faces.access.tickets import Right
 
 
 async def cookie_of(at, key=ALICE, **headers):

@@ -17,8 +17,8 @@ from tests.faces.test_passthrough import Answer, Forwarder
 from headrace.config import Key, ProxyTarget
 from headrace.config.key_text import digest_of, id_of
 from headrace.core.routing import Call
-from headrace.faces.reach import ASKED
-from headrace.faces.tickets import Right
+from headrace.faces.access.reach import ASKED
+from headrace.faces.access.tickets import Right
 from headrace.model.grants import ROUTES, Grants
 from headrace.records.keys import Keys
 from headrace.testing.asgi import Response

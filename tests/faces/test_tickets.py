@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import ConfigError, Unauthorized
-from headrace.faces.tickets import FILE, LONGEST, Right, Tickets, secret_in
+from headrace.faces.access.tickets import FILE, LONGEST, Right, Tickets, secret_in
 from headrace.testing.clock import FakeClock
 
 SECRET = b"s" * 32

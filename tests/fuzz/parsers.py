@@ -16,10 +16,10 @@ from headrace.config.key_text import is_new_key
 from headrace.core.stream import parse_event_id
 from headrace.core.topic_log import Offset
 from headrace.errors import ConfigError, RequestError, Unauthorized, UpstreamError
+from headrace.faces.access.auth import _shown, _ticket
+from headrace.faces.access.sessions import COOKIE, Sessions
+from headrace.faces.access.tickets import Tickets
 from headrace.faces.arrival import _trace
-from headrace.faces.auth import _shown, _ticket
-from headrace.faces.sessions import COOKIE, Sessions
-from headrace.faces.tickets import Tickets
 from headrace.model.leave import LeavePolicy
 from headrace.testing.clock import FakeClock
 from headrace.upstreams.http_public import is_public

@@ -21,10 +21,10 @@ from headrace.errors import NotFound, RequestError, StoreError, StreamGone, Upst
 from headrace.faces.reply import StreamReply
 from headrace.gates.simulated_store import ProcessLog
 from headrace.model.outcome import State
-from headrace.stores import sqlite_commit
-from headrace.stores.memory import MemoryLog
-from headrace.stores.sqlite_shared import Shared
-from headrace.stores.sqlite_writer import Writer
+from headrace.stores.memory.log import MemoryLog
+from headrace.stores.sqlite import commit as sqlite_commit
+from headrace.stores.sqlite.shared import Shared
+from headrace.stores.sqlite.writer import Writer
 from headrace.upstreams.answers import StreamedAnswer
 from headrace.wire import scrub, sse
 from headrace.wire.intake import Intake

@@ -16,7 +16,7 @@ from headrace.records.migrations import configuration
 from headrace.records.recorder import Recorder
 from headrace.records.sqlite import FILE
 from headrace.records.tables import REVISION, metadata
-from headrace.stores.memory import MemoryLog
+from headrace.stores.memory.log import MemoryLog
 from headrace.testing.clock import FakeClock
 
 

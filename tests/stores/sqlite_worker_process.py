@@ -13,7 +13,7 @@ from pathlib import Path
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
 from headrace.model.request import Meta
-from headrace.stores.sqlite import SqliteLog
+from headrace.stores.sqlite.log import SqliteLog
 
 
 def say(*words: object) -> None:

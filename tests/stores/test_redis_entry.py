@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.errors import StoreCorrupt
-from headrace.stores.redis_entry import read_entry, write_entry
+from headrace.stores.redis.entry import read_entry, write_entry
 from headrace.testing.contract import numbered
 
 WRITER = bytes(range(16))

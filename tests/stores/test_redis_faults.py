@@ -15,10 +15,10 @@ from headrace.core.log import Kept, Name
 from headrace.core.meters import Meters
 from headrace.errors import OffsetAhead, StoreCorrupt, StoreError, StoreUnavailable, StreamGone
 from headrace.model.outcome import Outcome, State
-from headrace.stores import redis_append
 from headrace.stores.opening import open_log
-from headrace.stores.redis import RedisLog
-from headrace.stores.redis_connection import RedisConnection
+from headrace.stores.redis import append as redis_append
+from headrace.stores.redis.connection import RedisConnection
+from headrace.stores.redis.log import RedisLog
 from headrace.testing.contract import CUT, DONE, Bell, meta, numbered, put, read_all
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(30)]

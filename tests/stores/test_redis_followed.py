@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from headrace.errors import StoreError, StoreUnavailable
-from headrace.stores.redis_followed import Followed
+from headrace.stores.redis.followed import Followed
 from headrace.testing.clock import settle
 from headrace.testing.contract import Bell
 

@@ -12,9 +12,9 @@ from tests.contract.redis_server import RedisServer, redis_server
 
 from headrace.core.topic_log import START, Note, Offset
 from headrace.errors import NotFound, OffsetAhead, StoreUnavailable, StreamGone
-from headrace.stores import redis_connection
-from headrace.stores.redis_connection import RedisConnection
-from headrace.stores.redis_topics import RedisTopics
+from headrace.stores.redis import connection as redis_connection
+from headrace.stores.redis.connection import RedisConnection
+from headrace.stores.redis.topics import RedisTopics
 from headrace.testing.contract import Bell, fails
 from headrace.testing.topic_rules import NOTE, NOW, add, all_of, fork, made, topic
 

@@ -9,7 +9,7 @@ import pytest
 from headrace.core.log import Kept, Name
 from headrace.errors import StoreCorrupt, StoreError, StoreUnavailable
 from headrace.model.record import Record
-from headrace.stores.sqlite import SqliteLog
+from headrace.stores.sqlite.log import SqliteLog
 from headrace.testing.contract import CUT, DONE, Bell, meta, numbered, put, read_all
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from headrace.model.outcome import Outcome, State
-from headrace.stores.sqlite import SqliteLog
+from headrace.stores.sqlite.log import SqliteLog
 from headrace.testing.contract import CUT, Bell, meta, numbered, read_all
 
 SCRIPT = Path(__file__).with_name("sqlite_worker_process.py")

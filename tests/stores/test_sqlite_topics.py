@@ -5,7 +5,7 @@ import pytest
 
 from headrace.core.topic_log import START, Note, Topic
 from headrace.errors import StoreCorrupt
-from headrace.stores.sqlite_topics import SqliteTopics
+from headrace.stores.sqlite.topics import SqliteTopics
 
 RECORDS = [b"one" * 50, b"two" * 50]
 

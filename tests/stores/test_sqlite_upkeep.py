@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.stores.sqlite_upkeep import SWEEP_LEAST, SWEEP_MOST, SWEEP_TIME, paced
+from headrace.stores.sqlite.upkeep import SWEEP_LEAST, SWEEP_MOST, SWEEP_TIME, paced
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from headrace.core.routing import Call
 from headrace.core.stream import NOTHING_SEEN, Cursor, id_under
 from headrace.errors import StreamOpen
 from headrace.faces import schemas
-from headrace.faces.auth import Caller, caller
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.dialects import all_seen, view
 from headrace.faces.failures import OPENAI, of_outcome
 from headrace.faces.requests import body_of, continued, cursor_of, leave_policy, names_of

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from headrace.core.topic_log import Offset, TopicHead
 from headrace.core.topics import Topics
 from headrace.errors import RequestError
-from headrace.faces.auth import Caller, caller
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.paged import PagedReply
 from headrace.faces.passthrough import OwnRoute
 from headrace.faces.service import Service, service
-from headrace.faces.topic_request import path_of
-from headrace.faces.topics import TopicPath
+from headrace.faces.topics.face import TopicPath
+from headrace.faces.topics.request import path_of
 from headrace.model.outcome import State
 from headrace.records.export import COLUMNS, Encode, Wanted, exported
 from headrace.wire import csv, durable

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from headrace.errors import NotFound, PreconditionFailed, RangeNotSatisfiable, StoreUnavailable
 from headrace.faces import failures
-from headrace.faces.auth import Caller, caller
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.folder import Folder, OpenFile
 from headrace.faces.paged import PagedReply
 from headrace.faces.passthrough import OwnRoute

@@ -11,7 +11,7 @@ from headrace.faces.feed import Feed
 from headrace.faces.paged import PagedReply
 from headrace.faces.reply import NO_BUFFERING, RETRY
 from headrace.faces.service import Service
-from headrace.faces.topic_reply import PING
+from headrace.faces.topics.reply import PING
 
 
 def followed(at: Service, feed: Feed, owner: str) -> Response:

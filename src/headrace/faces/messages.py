@@ -17,7 +17,7 @@ from headrace.core.routing import Call, Forwarding, Target, speaks
 from headrace.core.stream import NOTHING_SEEN, Cursor, id_under
 from headrace.errors import StreamOpen, UpstreamRefused
 from headrace.faces import schemas
-from headrace.faces.auth import Caller, caller
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.dialects import model_of, view
 from headrace.faces.failures import MESSAGES as FAMILY
 from headrace.faces.failures import of_outcome

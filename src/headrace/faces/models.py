@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from headrace.core.routing import ModelCard
 from headrace.errors import ModelNotFound, RequestError
-from headrace.faces.auth import Caller, caller
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.failures import MESSAGES, family_of
 from headrace.faces.service import Service, service
 

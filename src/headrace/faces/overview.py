@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from headrace.core.stream import id_in
 from headrace.errors import NotFound
-from headrace.faces.auth import Caller, caller
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.feed import News
 from headrace.faces.followed import followed
 from headrace.faces.service import Service, service

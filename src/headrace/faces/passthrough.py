@@ -19,8 +19,9 @@ from starlette.types import Receive, Scope, Send
 
 from headrace.core.routing import Forwarded, Forwarding, speaks
 from headrace.errors import Forbidden, NotFound, UpstreamError, UpstreamTimeout
-from headrace.faces import failures, limits
-from headrace.faces.auth import Caller, caller
+from headrace.faces import failures
+from headrace.faces.access import limits
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.reply import left
 from headrace.faces.requests import body_of, query_of
 from headrace.faces.service import Service, service

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from headrace.core.routing import Attempt, Call
 from headrace.core.stream import NOTHING_SEEN
 from headrace.errors import Draining, NotFound
-from headrace.faces import limits
-from headrace.faces.auth import Caller, caller
+from headrace.faces.access import limits
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.raw import SANDBOX, rejoin
 from headrace.faces.recorded import RecordedReply
 from headrace.faces.relay import Relay, Show, Upload

@@ -10,13 +10,13 @@ from headrace.core.quotas import Quotas
 from headrace.core.registry import Registry
 from headrace.core.routing import Forwarder, Routes
 from headrace.core.topics import Topics
-from headrace.faces.auth import Caller
+from headrace.faces.access.auth import Caller
+from headrace.faces.access.sessions import Sessions
+from headrace.faces.access.tickets import Tickets
 from headrace.faces.feed import Feeds
 from headrace.faces.folder import Folder
 from headrace.faces.relay import Bounds
-from headrace.faces.sessions import Sessions
 from headrace.faces.shares import Shares
-from headrace.faces.tickets import Tickets
 from headrace.model.leave import LeavePolicy
 from headrace.records.answers import Answers
 from headrace.records.conversations import Conversations

@@ -12,7 +12,7 @@ from headrace.core.routing import Call
 from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import RequestError
 from headrace.faces import schemas
-from headrace.faces.auth import Caller, caller
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.dialects import DIALECTS, EVENT_STREAM, view
 from headrace.faces.failures import SIMPLE, of_outcome
 from headrace.faces.requests import body_of, continued, leave_policy, names_of

@@ -13,8 +13,8 @@ from headrace.core.deadlines import unhurried
 from headrace.core.log import Name
 from headrace.core.registry import Started
 from headrace.core.routing import Call, Target, attempts
-from headrace.faces.auth import Caller
-from headrace.faces.limits import counted
+from headrace.faces.access.auth import Caller
+from headrace.faces.access.limits import counted
 from headrace.faces.service import Service
 from headrace.model.leave import LeavePolicy
 from headrace.model.request import Meta

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from headrace.core.log import Head
 from headrace.errors import RequestError
-from headrace.faces.auth import Caller, caller
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.dialects import DIALECTS, EVENT_STREAM, SHORT, named
 from headrace.faces.raw import rejoin
 from headrace.faces.requests import cursor_of

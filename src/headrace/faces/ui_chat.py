@@ -16,7 +16,7 @@ from headrace.core.routing import Call
 from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import NameTaken, StreamOpen
 from headrace.faces import failures, schemas
-from headrace.faces.auth import Caller, caller
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.requests import body_of, continued, leave_policy, names_of
 from headrace.faces.service import Service, service
 from headrace.faces.starting import Wish, started

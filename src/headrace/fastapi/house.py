@@ -13,8 +13,8 @@ from headrace.core.deadlines import NEVER, Deadlines, Limits, pause
 from headrace.core.log import Kept, Retention
 from headrace.core.registry import Registry
 from headrace.errors import ConfigError, StoreError
-from headrace.stores.memory import MemoryLog
-from headrace.stores.sqlite import SqliteLog
+from headrace.stores.memory.log import MemoryLog
+from headrace.stores.sqlite.log import SqliteLog
 
 logger = logging.getLogger("headrace.fastapi")
 

@@ -17,8 +17,8 @@ from headrace.gates.gate import Run
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
 from headrace.model.request import Meta
-from headrace.stores.sqlite import SqliteLog
-from headrace.stores.sqlite_topics import SqliteTopics
+from headrace.stores.sqlite.log import SqliteLog
+from headrace.stores.sqlite.topics import SqliteTopics
 from headrace.testing.contract import CUT, DONE, meta, read_all
 from headrace.testing.power_cut import Disk
 

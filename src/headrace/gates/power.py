@@ -14,9 +14,9 @@ from headrace.errors import NotFound, StoreError
 from headrace.gates.gate import Run
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
-from headrace.stores.sqlite import SqliteLog
-from headrace.stores.sqlite_connection import Durability
-from headrace.stores.sqlite_topics import SqliteTopics
+from headrace.stores.sqlite.connection import Durability
+from headrace.stores.sqlite.log import SqliteLog
+from headrace.stores.sqlite.topics import SqliteTopics
 from headrace.testing.contract import DONE, meta, numbered, read_all
 from headrace.testing.power_cut import Disk
 

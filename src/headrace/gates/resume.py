@@ -22,7 +22,7 @@ from headrace.gates.gate import Run
 from headrace.model.dialect import whole
 from headrace.model.outcome import State
 from headrace.model.record import Record
-from headrace.stores.memory import MemoryLog
+from headrace.stores.memory.log import MemoryLog
 from headrace.testing.spoken import UPSTREAMS, whole_body
 
 #: Of the whole experiment.

@@ -12,7 +12,7 @@ from headrace.errors import HeadraceError, StoreUnavailable
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
 from headrace.model.request import Meta
-from headrace.stores.memory import MemoryLog
+from headrace.stores.memory.log import MemoryLog
 
 #: The longest that a commit takes, in seconds.
 SLOWEST = 0.02

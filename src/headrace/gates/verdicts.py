@@ -19,7 +19,7 @@ from headrace.model.dialect import CHAT, MESSAGES, NAMED, RESPONSES, UI, UNNAMED
 from headrace.model.leave import KEEP
 from headrace.model.outcome import Outcome, State
 from headrace.model.request import Meta
-from headrace.stores.memory import MemoryLog
+from headrace.stores.memory.log import MemoryLog
 from headrace.wire.sse import Decoder, Frame
 
 #: How many are under way at once, and the seconds that they may take together.

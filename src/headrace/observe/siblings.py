@@ -16,7 +16,7 @@ from threading import Lock as Mutex
 import msgspec
 
 from headrace.observe.snapshot import Snapshot, summed
-from headrace.stores.sqlite_file import Lock
+from headrace.stores.sqlite.file import Lock
 
 _PREFIX = "metrics-"
 #: Seconds in which a folder is not removed: its workers may be about to take their locks.

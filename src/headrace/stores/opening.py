@@ -12,12 +12,12 @@ from headrace.core.log import Health, Log, Retention
 from headrace.core.meters import Meters
 from headrace.core.topic_log import TopicLog
 from headrace.errors import ConfigError, StoreUnavailable
-from headrace.stores.memory import MemoryLog
-from headrace.stores.memory_accounts import MemoryAccounts
-from headrace.stores.memory_topics import MemoryTopics
-from headrace.stores.sqlite import SqliteLog
-from headrace.stores.sqlite_accounts import SqliteAccounts
-from headrace.stores.sqlite_topics import SqliteTopics
+from headrace.stores.memory.accounts import MemoryAccounts
+from headrace.stores.memory.log import MemoryLog
+from headrace.stores.memory.topics import MemoryTopics
+from headrace.stores.sqlite.accounts import SqliteAccounts
+from headrace.stores.sqlite.log import SqliteLog
+from headrace.stores.sqlite.topics import SqliteTopics
 
 #: Seconds for which a Redis is waited for that starts together with this server.
 PATIENCE = 10.0
@@ -61,15 +61,15 @@ async def open_accounts(store: Store, log: Log, clock: Clock) -> Accounts:
     return MemoryAccounts(clock) if store.folder is None else await SqliteAccounts.open(store.folder, clock)
 
 
-def _redis(part: str = "") -> ModuleType:
+def _redis(part: str) -> ModuleType:
     try:
-        return importlib.import_module("_".join(filter(None, ("headrace.stores.redis", part))))
+        return importlib.import_module(f"headrace.stores.redis.{part}")
     except ModuleNotFoundError:
         raise ConfigError("store.data needs: pip install 'headrace[redis]'") from None
 
 
 async def _open_redis(store: Store, keep: float, clock: Clock, meters: Meters) -> Streams:
-    redis, connections = _redis(), _redis("connection")
+    redis, connections = _redis("log"), _redis("connection")
     if store.folder is not None:
         store.folder.mkdir(parents=True, exist_ok=True)
     deadline = clock.monotonic() + PATIENCE
