@@ -1,6 +1,7 @@
 """Each gate holds in its short form; ``make gates`` runs all of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,12 +33,19 @@ KNOWN = {"slow": {"memory for each that takes nothing"}}
 #: As LEAVE_OUT of ``make test`` has them.
 MARKS = {"redis-server": pytest.mark.redis, "nginx": pytest.mark.nginx}
 
+#: Two nodes, their proxy and their Redis need both cores, or leases lapse for want of time.
+ALONE = {"nodes", "rolling"}
+
+
+def case(name: str) -> Any:
+    """A gate with the marks that it needs."""
+    marks = [MARKS[program] for program in NEEDS.get(name, ())]
+    return pytest.param(name, marks=[*marks, *([pytest.mark.alone] if name in ALONE else [])])
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[MARKS[program] for program in NEEDS.get(name, ())]) for name in GATES]
-)
+@pytest.mark.parametrize("name", [case(name) for name in GATES])
 async def test_it_holds(tmp_path: Path, name: str) -> None:
     report = await run(name, gate(name), Run(tmp_path, seed=1, size=SIZES[name]))
     short = {figure.name: figure for figure in report.figures if not figure.holds}

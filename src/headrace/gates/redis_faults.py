@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from headrace.gates.cluster import Cluster
+from headrace.gates.cluster import LEASE, Cluster
 from headrace.gates.gate import Run
 from headrace.gates.viewer import Viewer, two
 from headrace.gates.words import chat, is_beginning
@@ -22,6 +22,9 @@ STREAMS = 10
 #: Seconds after a fault's end in which a new answer must begin, and in which each reader must know what came of his.
 RECOVERED = 5.0
 TOLD = 12.0
+
+#: Seconds in which no lease can lapse, though it cannot be renewed: two thirds of one are left when that is due.
+SHORT = LEASE / 2
 
 #: What a reader may be told of an answer: it went on (and was stopped by us), Redis has lost the end of it, or where he
 #: stands is beyond what Redis has kept.
@@ -61,13 +64,13 @@ FAULTS = {
     "read-only": Fault(
         lambda redis: redis.tell("REPLICAOF 127.0.0.1 1"),
         lambda redis: redis.tell("REPLICAOF NO ONE"),
-        1.5,
+        SHORT,
         frozenset({WENT_ON}),
     ),
     "out of memory": Fault(
         lambda redis: redis.tell("CONFIG SET maxmemory 1"),
         lambda redis: redis.tell("CONFIG SET maxmemory 0"),
-        1.5,
+        SHORT,
         frozenset({WENT_ON}),
     ),
     # 404 on the other node, until the answer's own has put it there again so that its end can be told.

@@ -141,13 +141,21 @@ class RedisWorker:
     async def _keep_lease(self) -> None:
         while True:
             await pause(self._clock, self._lease / 3)
-            try:
-                await self._beat()
-            except StoreError as error:
-                logger.warning("redis: the lease cannot be renewed (%s)", error.code)
+            if not await self._renewed(logging.WARNING):
+                # A lease has two thirds left now, and whoever takes it for lapsed does not ask.
                 await pause(self._clock, AGAIN)
+                while not await self._renewed(logging.DEBUG):
+                    await pause(self._clock, AGAIN)
             self._followed.sweep()
             self._sweep()
+
+    async def _renewed(self, level: int) -> bool:
+        try:
+            await self._beat()
+        except StoreError as error:
+            logger.log(level, "redis: the lease cannot be renewed (%s)", error.code)
+            return False
+        return True
 
     async def _beat(self) -> None:
         number = await self._run(self._scripts.beat, self._writer.hex, int(self._lease * 1000))
