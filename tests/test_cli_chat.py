@@ -161,6 +161,7 @@ def test_a_conversation_outlives_its_server(tmp_path):
         terminal.type("/model demo/echo\r")
         terminal.type("still there\r")
         terminal.wait_for("2 tokens")
+        terminal.wait_for("> ")
         terminal.type("\x04")
         assert terminal.wait() == 0
     assert terminal.shown.count("connection was lost") == 1

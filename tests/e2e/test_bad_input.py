@@ -95,6 +95,14 @@ async def large(server, headers, body=b"", times=1):
     return status, seconds(server.pid) - spent, rss(server.pid) - before
 
 
+async def told_of_large(server, headers, body, times):
+    """The same; again where the connection was gone before the reply was read, as TCP has it for who goes on sending."""
+    for _ in range(5):
+        with contextlib.suppress(OSError):
+            return await large(server, headers, body, times)
+    raise AssertionError("no reply was ever read")
+
+
 #: Statuses, headers and bodies: each a gigabyte to somebody, but the first.
 LARGE = [
     (400, {"Content-Length": str(len(BRACKETS))}, BRACKETS, 1),
@@ -109,7 +117,7 @@ async def test_a_large_body_costs_little(server):
     """A tenth of a second of the processor at most, and not much more memory than the body that is allowed."""
     assert (await asked(server, "POST", "/chat", b"{}"))[0] == 400  # what is loaded at the first request
     for status, headers, body, times in LARGE:
-        found, spent, grown = await large(server, headers, body, times)
+        found, spent, grown = await told_of_large(server, headers, body, times)
         assert found == status
         assert spent < (0.1 if server.kind == "granian" else 0.2), (headers, spent)  # uvicorn copies what has come
         assert grown < 20 << 20, (headers, grown)

@@ -33,8 +33,8 @@ KNOWN = {"slow": {"memory for each that takes nothing"}}
 #: As LEAVE_OUT of ``make test`` has them.
 MARKS = {"redis-server": pytest.mark.redis, "nginx": pytest.mark.nginx}
 
-#: Two nodes, their proxy and their Redis need both cores, or leases lapse for want of time.
-ALONE = {"nodes", "rolling"}
+#: These measure how long something takes; two nodes, their proxy and their Redis need both cores.
+ALONE = {"slow", "leave", "drain", "storm", "exhaustion", "nodes", "rolling"}
 
 
 def case(name: str) -> Any:
