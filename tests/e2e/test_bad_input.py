@@ -96,7 +96,7 @@ async def large(server, headers, body=b"", times=1):
 
 
 async def told_of_large(server, headers, body, times):
-    """The same; again where the connection was gone before the reply was read, as TCP has it for who goes on sending."""
+    """The same; again where the connection was gone before the reply was read, as happens to who goes on sending."""
     for _ in range(5):
         with contextlib.suppress(OSError):
             return await large(server, headers, body, times)
