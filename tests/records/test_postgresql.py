@@ -164,8 +164,9 @@ async def test_connections_are_few(postgresql, postgresql_url):
     await asyncio.gather(*work)
     with postgresql.connect() as connection:
         ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'headrace'"
-        assert connection.execute(ours).fetchone() == (3,)
+        (found,) = connection.execute(ours).fetchone()
     await database.close()
+    assert 1 < found <= 3, "one that writes, and at most two that read: the second where the first is at work"
 
 
 async def test_reading_cannot_write(database):
