@@ -7,7 +7,7 @@ from tests.core.house import House, house, read_all
 
 from headrace.core.condition import Condition
 from headrace.core.deadlines import Deadlines, Limits
-from headrace.core.log import Name
+from headrace.core.log import Appended, Name
 from headrace.errors import (
     StoreUnavailable,
     UpstreamFault,
@@ -371,6 +371,37 @@ async def test_an_answer_whose_last_append_fails_is_complete_later() -> None:
         store.good = 100
         await it.clock.advance(2)
         assert (await ended(it, head.id)).state is State.COMPLETED
+
+
+class Forgetful:
+    """A memory log's appends; the one that closes meets a log that has lost records, so often."""
+
+    def __init__(self, it: House, times: int) -> None:
+        self._append, self.times, self.closing = it.log.append, times, 0
+        it.log.append = self  # type: ignore[method-assign]
+
+    def __call__(self, id, expected_tail, records, outcome=None, **more):
+        if outcome is None:
+            return self._append(id, expected_tail, records, outcome, **more)
+        self.closing += 1
+        if self.closing > self.times:
+            return self._append(id, 2, records, outcome, **more)
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(Appended(False, 0))
+        return future
+
+
+async def test_an_answer_that_its_store_has_lost_is_not_completed() -> None:
+    """Redis was flushed or has evicted it: the last frame alone would look like a whole answer."""
+    async with house() as it:
+        store = Forgetful(it, times=3)
+        head = await it.start(FakeUpstream([chunk("a"), chunk("b"), End()]))
+        await settle()
+        assert store.closing == 1, "it does not spin"
+        await it.clock.advance(10)
+        outcome = await ended(it, head.id)
+        assert (outcome.state, outcome.reason) == (State.FAILED, "storage")
+        assert ((await it.head(head.id)).tail, store.closing) == (2, 4)
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,7 @@ class Generation:
         for number, attempt in enumerate(self._attempts, 1):
             self._attempt = attempt
             self._watch.asking(attempt)
+            attempt.begins()
             try:
                 answer, records = await self._open(attempt)
                 attempt.succeeded()
@@ -308,8 +309,13 @@ class Generation:
             except RequestError:
                 logger.info("stream %s: dropped while it was open", self.id)
                 return
+            if appended.ok or appended.outcome is not None:
+                self.outcome = outcome if appended.ok else appended.outcome
+            else:  # the log is not as we left it: what is missing must not pass for a whole answer
+                records, outcome = (), self._failed(StoreUnavailable())
+                if appended.tail <= self._kept:
+                    await pause(self._clock, RETRY_END)
             self._kept = self.tail = appended.tail
-            self.outcome = outcome if appended.ok else appended.outcome
         reason = reason_of(self.outcome)
         logger.info("stream %s: %s (%s), %d records", self.id, self.outcome.state, reason, self.tail)
 
