@@ -136,6 +136,11 @@ class Attempt(NamedTuple):
     call: Call
     condition: Condition | None = None
 
+    def begins(self) -> None:
+        """The upstream is asked now."""
+        if self.condition is not None:
+            self.condition.begins()
+
     def succeeded(self) -> None:
         """The upstream has begun its answer."""
         if self.condition is not None:

@@ -33,12 +33,7 @@ class Order:
     def of(self, choices: Sequence[Shares]) -> Sequence[Target]:
         """All targets of the choices, one choice after the other; but those that have failed lately come last."""
         targets = [target for shares in choices for target in self._shuffled(self._spread(shares))]
-        if len(targets) == 1:
-            return targets
-        targets.sort(key=_cooling)
-        if (first := targets[0].condition) is not None:
-            first.try_again()
-        return targets
+        return sorted(targets, key=_cooling)
 
     def _shuffled(self, shares: Shares) -> Sequence[Target]:
         if len(shares) == 1:
