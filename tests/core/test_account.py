@@ -39,6 +39,16 @@ def test_what_is_left_is_told():
     assert left == (6, 1, 50.0)
 
 
+def test_what_was_not_limited_does_not_count_against_a_later_limit():
+    """An operator who adds a limit does not lock the busiest out for hours."""
+    account, _ = asked(100, Quota(concurrent_streams=1000), tokens=1_000)
+    limited = Quota(requests_per_minute=6, tokens_per_minute=2_000)
+    account, verdict = take(account, Demand("x", 1_000), limited, 1000.0)
+    assert not verdict.refused
+    account, _ = take(account, Demand("y", 0), Quota(requests_per_minute=6), 1000.0)
+    assert account.tokens == 0
+
+
 def test_a_refusal_takes_nothing_of_any_limit():
     quota = Quota(requests_per_minute=6, tokens_per_minute=100)
     account, _ = asked(1, quota, tokens=90)

@@ -68,6 +68,17 @@ async def test_where_nobody_knows_what_was_used_the_reserve_stays_taken():
     await it.quotas.close()
 
 
+async def test_an_estimate_settles_nothing_but_what_is_more():
+    """What a cut answer had told of its usage is no more than what it had by then."""
+    for told, refused in ((Usage(input=1, output=1, exact=False), "tokens"), (Usage(input=9, output=9), "")):
+        it = House()
+        taken = await it.take(TOKENS, 80)
+        taken.ended(Outcome(state=State.INTERRUPTED, reason="x", ended_at=1.0, usage=told))
+        await settle()
+        assert (await it.take(TOKENS, 30)).left.refused == refused
+        await it.quotas.close()
+
+
 async def test_what_was_not_begun_is_given_back():
     it = House()
     (await it.take(Quota(requests_per_minute=1, concurrent_streams=1))).give_back()

@@ -99,10 +99,15 @@ def _run_off(account: Account, quota: Quota, now: float) -> Account:
     minutes = max(0.0, now - account.at) / 60
     return Account(
         max(now, account.at),
-        max(0.0, account.requests - minutes * (quota.requests_per_minute or 0)),
-        max(0.0, account.tokens - minutes * (quota.tokens_per_minute or 0)),
+        _level(account.requests, quota.requests_per_minute, minutes),
+        _level(account.tokens, quota.tokens_per_minute, minutes),
         {id: until for id, until in account.open.items() if until > now},
     )
+
+
+def _level(used: float, limit: int | None, minutes: float) -> float:
+    """What is not limited is not counted: it would never run off, and refuse for hours once there is a limit."""
+    return 0.0 if limit is None else max(0.0, used - minutes * limit)
 
 
 def _refusal(account: Account, demand: Demand, quota: Quota) -> tuple[str, float | None]:

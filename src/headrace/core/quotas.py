@@ -43,9 +43,10 @@ class Taken:
         self._end = end
 
     def ended(self, outcome: Outcome | None) -> None:
-        """Put right what was taken. Where nobody knows what was used, what was taken stays taken."""
+        """Put right what was taken. Where nobody knows exactly what was used, what was taken stays taken."""
         usage = outcome.usage if outcome is not None else None
-        self._end(self, self.demand.tokens if usage is None else usage.input + usage.output)
+        used = usage.input + usage.output if usage is not None else 0
+        self._end(self, used if usage is not None and usage.exact else max(used, self.demand.tokens))
 
     def give_back(self) -> None:
         """Nothing was begun."""
