@@ -109,6 +109,15 @@ async def test_recorders_that_share_a_log_do_not_race_through_it(opens):
     assert len(await recorders[0].generations("alice", limit=BATCH + 1)) == BATCH
 
 
+async def test_answers_that_end_together_are_recorded_by_one_look(database):
+    """Each asks for it when it ends; all but the first find nothing left, and take nothing twice."""
+    log = Closed(*(closed(f"s{n}") for n in range(BATCH)))
+    recorder = Recorder(log, database, FakeClock())
+    counts = await asyncio.gather(*(recorder.fill() for _ in range(BATCH)))
+    assert counts == [BATCH] + [0] * (BATCH - 1)
+    assert len(log.recorded) == BATCH
+
+
 async def test_a_stop_records_all_that_has_ended(opens):
     """However much it is."""
     log = Closed(*(closed(f"s{n}") for n in range(2 * BATCH + 3)))

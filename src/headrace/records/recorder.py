@@ -98,14 +98,20 @@ class Recorder:
         self._waiting: dict[str, Kept] = {}
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
+        self._filling = asyncio.Lock()
 
     async def fill(self) -> int:
         """Record closed streams, and write what waits. Returns how many streams nobody had recorded before.
 
         Where that is more than half of BATCH, call it again at once. Where it is less there is no more, or somebody
         else is at it: recorders that share a log see the same streams, and one is enough.
-        Never raises: what cannot be recorded now is recorded in a later call.
+        Never raises: what cannot be recorded now is recorded in a later call. One at a time: many answers may end at
+        once, and the first of those who ask for it records them all.
         """
+        async with self._filling:
+            return await self._fill()
+
+    async def _fill(self) -> int:
         try:
             await self._write_waiting()
             heads = await self._log.unrecorded(BATCH)
