@@ -90,6 +90,19 @@ async def test_a_later_look_that_fails_is_made_up_for(registry, clock):
         assert await listener.next(1) == b"a"
 
 
+async def test_a_look_that_breaks_leaves_nobody_waiting(registry, clock):
+    """Whoever listens is sent away, whoever waits for a first look is refused, and the next one begins anew."""
+    feed = Feed(registry, Looks({}, OSError(), OSError(), {"a": b"a"}).look)
+    async with feed.listen() as listener:
+        await clock.advance(EVERY)
+        assert listener.ended
+    with pytest.raises(StoreUnavailable):
+        async with feed.listen():
+            pass
+    async with feed.listen() as listener:
+        assert await listener.next(1) == b"a"
+
+
 async def test_a_stop_ends_it(registry, clock):
     feed = Feed(registry, Looks().look)
     async with feed.listen() as listener:

@@ -5,6 +5,7 @@ holds a bounded amount and delays nobody. There is nothing to resume: who comes 
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,7 +14,9 @@ from weakref import WeakValueDictionary
 from headrace.core.clock import Clock
 from headrace.core.deadlines import heed, pause, resolve
 from headrace.core.registry import Registry
-from headrace.errors import Draining, StoreError
+from headrace.errors import Draining, StoreError, StoreUnavailable
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two looks.
 EVERY = 1.0
@@ -82,6 +85,7 @@ class Feed:
                 self._ready = asyncio.get_running_loop().create_future()
                 self._ready.add_done_callback(heed)
                 self._task = asyncio.create_task(self._run(self._ready), name="feed")
+                self._task.add_done_callback(self._stopped)
             await asyncio.shield(self._ready)
             yield listener
         finally:
@@ -104,6 +108,18 @@ class Feed:
                 self._tell(await self._look())
             except StoreError:
                 continue  # it is news as soon as it can be seen
+        for listener in self._listeners:
+            listener.end()
+
+    def _stopped(self, task: "asyncio.Task[None]") -> None:
+        """Leave nobody waiting for a look that will not come: whoever listened comes back, and begins anew."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        logger.error("feed: unexpected %s", type(error).__name__)
+        if self._task is task:
+            self._task = None
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(StoreUnavailable())
         for listener in self._listeners:
             listener.end()
 

@@ -142,9 +142,7 @@ class Guard:
     async def _refuse(self, scope: Scope, reply: "_Reply", error: HeadraceError) -> None:
         status, headers, body = self._render(scope, error)
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        if isinstance(error, HeadTooLarge | BodyTooLarge | BodyStalled) and scope.get("http_version", "1.1").startswith(
-            "1"
-        ):
+        if isinstance(error, _UNREAD) and scope.get("http_version", "1.1").startswith("1"):
             raw.append((b"connection", b"close"))  # the rest of the body is not waited for
         await reply.send_whole(status, raw, b"" if scope["method"] == "HEAD" else body, length=len(body))
 

@@ -23,9 +23,9 @@ Asker = Annotated[Caller, Depends(caller)]
 
 @router.get("", summary="Watch what the server is doing")
 async def overview(at: Asked, who: Asker) -> Response:
-    """Follow what the server is doing, as an event `overview` each second: one's own streams, with an admin's key all.
+    """Follow what the server is doing as a whole, as an event `overview` each second, and one's own streams.
 
-    Of streams it tells how they are, and never what they say.
+    With an admin's key it is all streams. Of them it tells how they are, and never what they say.
     """
     look = at.overview(who.owner, everybody=who.admin)
     feed = at.feeds.named(f"overview {who.admin} {who.owner}", lambda: _told(look))
