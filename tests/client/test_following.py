@@ -99,6 +99,17 @@ def test_who_has_seen_everything_is_told_the_end():
     assert (core.outcome, core.cursor) == (WHOLE, "8")
 
 
+def test_nothing_is_no_answer_to_a_question():
+    """A 204 to what starts it, or to who asks for all of it: no Headrace says that, and it would be asked at once."""
+    with pytest.raises(Refused):
+        over(following("k", start=START), Head(204, {}))
+    core = following(after="8")
+    assert over(core, Head(204, {})) == 0.0
+    with pytest.raises(Refused) as caught:
+        over(core, Head(204, {}))
+    assert caught.value.code == "not_headrace"
+
+
 @pytest.mark.parametrize(
     ("code", "state"),
     [

@@ -108,7 +108,9 @@ class Following:
         head = self._head
         if head is None or head.status == 200:
             return self._patience.pause()
-        if head.status == 204:
+        if head.status == 204:  # said of a cursor alone: nothing comes after it
+            if self._start is not None or self._only_end:
+                raise stranger(204)
             self._only_end = True
             return 0.0
         if head.status >= 400 and self._find_id():
