@@ -1,14 +1,19 @@
 """What stands in deploy/ agrees with the server: settings, times, routes, ports, and no secret in any of it.
 
-No container engine, no cluster and no systemd runs here; these files are read. nginx runs in tests/e2e/test_nginx.py.
+No container engine, no cluster and no systemd runs here; these files are read. Redis runs as it stands there, nginx in
+tests/e2e/test_nginx.py.
 """
 
+import os
 import re
 import shutil
 import subprocess
+import textwrap
+import time
 from pathlib import Path
 
 import pytest
+from tests.e2e.server import free_port
 
 from headrace.app import create_app
 from headrace.config import Settings, load
@@ -111,6 +116,27 @@ def test_compose_keeps_what_redis_acknowledges() -> None:
     """As docs/operations.md wants it."""
     assert "--maxmemory-policy noeviction" in text(COMPOSE)
     assert "--appendonly yes --appendfsync everysec" in text(COMPOSE)
+
+
+@pytest.mark.redis
+@pytest.mark.slow
+def test_composes_redis_is_told_to_end_and_knows_its_password(tmp_path: Path) -> None:
+    """The process that is started is Redis itself, so that what it is told reaches it: it ends by itself."""
+    script = textwrap.dedent(re.search(r"- \|\n((?: {8}.*\n)+)", text(COMPOSE))[1])  # type: ignore[index]
+    port = str(free_port())
+    script = script.replace("$$", "$").replace("--dir /data", f"--dir '{tmp_path}' --port {port}")
+    words = ["redis-cli", "-p", port, "--no-auth-warning", "-a", "a-password", "ping"]
+    env = {"PATH": os.environ["PATH"], "REDIS_PASSWORD": words[5]}
+    with subprocess.Popen(["sh", "-c", script], env=env, stdout=subprocess.DEVNULL) as redis:
+        try:
+            while subprocess.run(words, capture_output=True, text=True, check=False).stdout != "PONG\n":
+                assert redis.poll() is None
+                time.sleep(0.05)
+            assert "NOAUTH" in subprocess.run([*words[:3], "ping"], capture_output=True, text=True, check=False).stdout
+            redis.terminate()
+            assert redis.wait(10) == 0
+        finally:
+            redis.kill()
 
 
 def test_compose_and_kubernetes_hold_no_secret() -> None:
