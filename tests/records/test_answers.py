@@ -1,12 +1,14 @@
 """Conversations and their answers in SQL: on both databases the same, and whatever is done twice is done once."""
 
+import asyncio
+
 import pytest
 
 from headrace.errors import NameTaken, NotFound, RequestError
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.records.answers import Answers, Asked, Ended, Open, Written
 from headrace.records.conversations import Conversations
-from headrace.testing.clock import FakeClock
+from headrace.testing.clock import FakeClock, settle
 from headrace.wire.said import Said
 
 
@@ -158,6 +160,41 @@ async def test_a_conversation_does_not_grow_for_ever(kept):
         await answers.begin("alice", "c", asked("a3", "a1", id="u3"))
     await answers.begin("alice", "c", asked("a3", "u1", text=""))
     assert len(await texts(conversations)) == 4
+
+
+async def test_a_conversation_is_bounded_in_characters_too(database):
+    """A few messages may be as large as thousands; images count. What was refused leaves nothing."""
+    conversations = Conversations(database, FakeClock())
+    answers = Answers(database, FakeClock(), longest=1_000)
+    await conversations.create("alice", "c", "", {})
+    await answers.begin("alice", "c", asked(text="重" * 950))
+    with pytest.raises(RequestError, match="1000 characters"):
+        await answers.begin("alice", "c", asked("a2", "a1", id="u2"))
+    assert set(await texts(conversations)) == {"u1", "a1"}
+
+
+async def test_one_search_at_a_time_leaves_a_thread_for_others(database):
+    """Searches read all that an owner has; a key is looked up meanwhile."""
+    reading = asyncio.Semaphore(0)
+    running: list[int] = []
+
+    class Slow:
+        async def read(self, work):
+            running.append(len(running))
+            await reading.acquire()
+            running.pop()
+            return await database.read(work)
+
+    conversations = Conversations(Slow(), FakeClock())
+    searches = [asyncio.create_task(conversations.list("alice", search="x")) for _ in range(5)]
+    await settle()
+    assert len(running) == 1
+    other = asyncio.create_task(conversations.list("alice"))
+    await settle()
+    assert len(running) == 2
+    for _ in range(6):
+        reading.release()
+    await asyncio.gather(other, *searches)
 
 
 async def test_deleting_removes_every_row(kept):

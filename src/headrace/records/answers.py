@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Executable, and_, delete, exists, func, or_, select, update
+from sqlalchemy import Connection, Executable, String, and_, cast, delete, exists, func, or_, select, update
 
 from headrace.core.clock import Clock
 from headrace.core.log import Name
@@ -41,8 +41,10 @@ from headrace.records.rows import LARGEST, insert_new, storable
 from headrace.records.tables import conversations, messages
 from headrace.wire.said import Said
 
-#: Messages in one conversation.
+#: Messages in one conversation, in all its branches.
 MOST = 5_000
+#: Characters of all of them together, images as text included: a page reads a conversation whole.
+LONGEST = 64 << 20
 
 #: Characters of a title that is made of a first message.
 TITLE = 80
@@ -120,10 +122,11 @@ def name_of(conversation: str, answer: str, fingerprint: str = "") -> Name:
 class Answers:
     """What is kept of them. Every method may raise StoreError. A conversation has at ``most`` so many messages."""
 
-    def __init__(self, database: Database, clock: Clock, *, most: int = MOST) -> None:
+    def __init__(self, database: Database, clock: Clock, *, most: int = MOST, longest: int = LONGEST) -> None:
         self._database = database
         self._clock = clock
         self._most = most
+        self._longest = longest
 
     async def begin(self, owner: str, conversation: str, asked: Asked) -> Begun:
         """Put an answer into its tree, open; or find it there.
@@ -134,11 +137,22 @@ class Answers:
 
         def write(connection: Connection) -> Begun:
             begun = _begin(connection, owner, conversation, asked, now)
-            if begun.fresh and _count(connection, conversation) > self._most:
-                raise RequestError(f"A conversation has at most {self._most} messages; begin a new one.")
+            if begun.fresh:
+                self._check_room(connection, conversation)
             return begun
 
         return await self._database.run(write)
+
+    def _check_room(self, connection: Connection, conversation: str) -> None:
+        """Raise RequestError where a conversation has more than it may. What its answers grow to is not foreseen."""
+        columns = messages.c
+        size = func.sum(func.length(columns.text) + func.length(cast(columns.parts, String)))
+        query = select(func.count(), size).where(columns.conversation == conversation)
+        count, characters = connection.execute(query).one()
+        if count > self._most:
+            raise RequestError(f"A conversation has at most {self._most} messages; begin a new one.")
+        if characters > self._longest:
+            raise RequestError(f"A conversation has at most {self._longest} characters; begin a new one.")
 
     async def bind(self, owner: str, begun: Begun, stream: str) -> Message:
         """Let an answer know its stream, and the conversation how it goes on. Raises NotFound where that is gone."""
@@ -270,10 +284,6 @@ def _check_same(there: Message, row: Mapping[str, Any]) -> None:
     fields = ("parent", "role", "model") if there.role == ASSISTANT else ("parent", "role", "text", "parts")
     if any(getattr(there, field) != row[field] for field in fields):
         raise NameTaken("Another message has this id.", param="id")
-
-
-def _count(connection: Connection, conversation: str) -> int:
-    return connection.execute(select(func.count()).where(messages.c.conversation == conversation)).scalar_one()
 
 
 def _check_place(connection: Connection, conversation: str, asked: Asked) -> None:

@@ -4,7 +4,9 @@ What is said in them is a tree of messages. Answers that are being written are t
 :mod:`headrace.records.answers`; what is here shows them as they stand.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -66,6 +68,8 @@ class Conversations:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        #: A search reads all that an owner has. One at a time: whoever shows a key finds a thread that reads.
+        self._searching = asyncio.Lock()
 
     async def list(self, owner: str, *, search: str = "", before: str = "", limit: int = 50) -> Sequence[Listed]:
         """An owner's conversations, the latest change first. ``before`` is the id with which the last page ended.
@@ -80,7 +84,8 @@ class Conversations:
             last = select(columns.updated).where(columns.id == before, columns.owner == owner).scalar_subquery()
             query = query.where(or_(columns.updated < last, and_(columns.updated == last, columns.id < before)))
         query = query.order_by(columns.updated.desc(), columns.id.desc()).limit(limit)
-        rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
+        async with self._searching if search else nullcontext():
+            rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
         return [_listed(row) for row in rows]
 
     async def create(self, owner: str, id: str, title: str, settings: dict[str, Any]) -> tuple[Conversation, bool]:
