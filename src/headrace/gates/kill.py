@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from headrace.gates.gate import Run
 from headrace.gates.viewer import Viewer, two
-from headrace.gates.words import configuration, endless, is_beginning
+from headrace.gates.words import configuration, endless, is_beginning, second_calls
 from headrace.testing.scripted_upstream import ScriptedUpstream
 from headrace.testing.server import HeadraceServer
 
@@ -29,9 +29,6 @@ class Tally:
     called_complete: int = 0
     unended: int = 0
     slowest: float = 0.0
-    second_calls: int = 0
-    #: Of the requests that the upstream has had.
-    calls: int = field(default=0, repr=False)
 
 
 async def gate(run: Run) -> None:
@@ -43,11 +40,10 @@ async def gate(run: Run) -> None:
             await asyncio.to_thread(server.start)
             for number in range(run.of(KILLS)):
                 await _kill(run, server, f"kill {number}", tally)
-                tally.second_calls += len(upstream.requests) - tally.calls - STREAMS
-                tally.calls = len(upstream.requests)
         finally:
             await asyncio.to_thread(server.stop)
     _tell(run, tally)
+    run.zero("second upstream calls", second_calls(upstream.requests))
 
 
 async def _kill(run: Run, server: HeadraceServer, name: str, tally: Tally) -> None:
@@ -91,4 +87,3 @@ def _tell(run: Run, tally: Tally) -> None:
     run.zero("unfinished answers that looked finished", tally.called_complete)
     run.zero("streams without their one end", tally.unended)
     run.figure("slowest end after readiness", round(tally.slowest, 2), "s", most=TERMINAL)
-    run.zero("second upstream calls", tally.second_calls)

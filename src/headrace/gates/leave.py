@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from headrace.gates.gate import Run
 from headrace.gates.vitals import Held, descriptors, percentile, settled
-from headrace.gates.words import WORDS, chat, configuration
+from headrace.gates.words import WORDS, asked, chat, configuration, second_calls
 from headrace.testing.client import Client
 from headrace.testing.scripted_upstream import Connection, Received, ScriptedUpstream, Stall, Step, Trickle, head, sse
 from headrace.testing.server import HeadraceServer
@@ -38,25 +38,22 @@ class _Upstream:
 
     def __init__(self) -> None:
         self.server = ScriptedUpstream(self._play)
-        self._asked: dict[str, asyncio.Future[Connection]] = {}
+        self._calls: dict[str, asyncio.Future[Connection]] = {}
 
-    def asked(self, name: str) -> "asyncio.Future[Connection]":
+    def call(self, name: str) -> "asyncio.Future[Connection]":
         """Done when that answer has been asked for."""
-        return self._asked.setdefault(name, asyncio.get_running_loop().create_future())
+        return self._calls.setdefault(name, asyncio.get_running_loop().create_future())
 
     def _play(self, request: Received) -> Sequence[Step]:
-        text = str(_message(request.json()))
-        name, _, moment = text.partition("|")
-        self.asked(name).set_result(self.server.connections[request.connection])
+        name, _, moment = asked(request).partition("|")
+        call = self.call(name)
+        if not call.done():
+            call.set_result(self.server.connections[request.connection])
         if moment.startswith("no head"):
             return [Stall()]
         if moment == "silence":
             return [head(body="close"), Stall()]
         return [head(body="close"), Trickle(_BODY, size=400, pause=0.02), Stall()]
-
-
-def _message(body: object) -> object:
-    return body["messages"][-1]["content"] if isinstance(body, dict) else ""
 
 
 class _Tally:
@@ -66,7 +63,6 @@ class _Tally:
         self.left: list[float] = []
         self.cancelled: list[float] = []
         self.open = 0
-        self.second = 0
         self.unbelieved = 0
 
 
@@ -87,6 +83,7 @@ async def gate(run: Run) -> None:
         finally:
             await asyncio.to_thread(server.kill)
     _tell(run, tally, before, after, leaves, cancels)
+    run.zero("second upstream calls", second_calls(upstream.server.requests))
 
 
 async def _all(run: Run, server: HeadraceServer, up: _Upstream, tally: _Tally, kind: str, count: int) -> None:
@@ -106,9 +103,9 @@ async def _one(
 ) -> None:
     """Ask, and leave or stop it when the moment has come; note how long the upstream was still open."""
     headers = {"Headrace-On-Leave": "cancel", "Idempotency-Key": name}
-    asked = up.asked(name)
+    call = up.call(name)
     client = await Client(server.port).open("POST", path, _body(path, f"{name}|{moment}"), headers, head=False)
-    connection = await asyncio.wait_for(asyncio.shield(asked), 10)
+    connection = await asyncio.wait_for(asyncio.shield(call), 10)
     if moment == "words":
         await client.read_head()
         await client.until(lambda client: bool(client.body))
@@ -128,7 +125,6 @@ async def _one(
     except TimeoutError:
         tally.open += 1
         took.append(5.0)
-    tally.second += connection.requests - 1
     client.close()
 
 
@@ -163,7 +159,6 @@ def _tell(run: Run, tally: _Tally, before: Held, after: Held, leaves: int, cance
     run.figure("p99 from a cancel to the upstream's end", round(p99, 3), "s", most=CANCELLED)
     run.zero("cancels that were not said to be so", tally.unbelieved)
     run.zero("upstreams that were not closed", tally.open)
-    run.zero("second upstream calls", tally.second)
     run.zero("answers, readers and renderings that are still there", after.streams + after.readers + after.renderings)
     run.figure("tasks more than before", after.tasks - before.tasks, most=0)
     run.figure("descriptors more than before", after.descriptors - before.descriptors, most=KEPT)

@@ -7,13 +7,13 @@ costs is told too (FAULTS.md S8), and new answers work as soon as it is whole ag
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from headrace.gates import redis_faults
 from headrace.gates.cluster import LEASE, Cluster
 from headrace.gates.gate import Run
 from headrace.gates.viewer import Viewer, two
-from headrace.gates.words import endless, is_beginning
+from headrace.gates.words import endless, is_beginning, second_calls
 from headrace.testing.scripted_upstream import ScriptedUpstream
 from headrace.testing.server import HeadraceServer
 
@@ -41,10 +41,7 @@ class Tally:
     called_complete: int = 0
     unended: int = 0
     disturbed: int = 0
-    second_calls: int = 0
     slowest: float = 0.0
-    #: Of the requests that the upstream has had.
-    calls: int = field(default=0, repr=False)
 
 
 async def gate(run: Run) -> None:
@@ -55,6 +52,7 @@ async def gate(run: Run) -> None:
         for number in range(run.of(KILLS)):
             await _kill(run, cluster, upstream, number, tally)
         _tell(run, tally)
+        run.zero("second upstream calls", second_calls(upstream.requests))
         await redis_faults.examine(run, cluster, upstream)
 
 
@@ -78,8 +76,6 @@ async def _kill(run: Run, cluster: Cluster, upstream: ScriptedUpstream, number: 
     tally.unended += await _ended([task for at in others for task in staying[at]], 10)
     await asyncio.to_thread(victim.start)
     _count(tally, pairs, orphans)
-    tally.second_calls += len(upstream.requests) - tally.calls - STREAMS
-    tally.calls = len(upstream.requests)
 
 
 def _dropped(upstream: ScriptedUpstream, names: Sequence[str]) -> set[str]:
@@ -131,4 +127,3 @@ def _tell(run: Run, tally: Tally) -> None:
     run.zero("readers who were told nothing", tally.unended)
     run.zero("readers who were told something else than what happened", tally.disturbed)
     run.figure("slowest end after a kill", round(tally.slowest, 2), "s", most=LEASE + NOTICED)
-    run.zero("second upstream calls", tally.second_calls)

@@ -6,12 +6,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import NamedTuple
 
 from headrace.gates.cluster import LEASE, Cluster
 from headrace.gates.gate import Run
 from headrace.gates.viewer import Viewer, two
-from headrace.gates.words import chat, is_beginning
+from headrace.gates.words import chat, is_beginning, second_calls
 from headrace.testing.client import Client
 from headrace.testing.redis_server import RedisServer
 from headrace.testing.scripted_upstream import ScriptedUpstream
@@ -82,8 +83,10 @@ FAULTS = {
 async def examine(run: Run, cluster: Cluster, upstream: ScriptedUpstream) -> None:
     """Each fault some times, under answers on both nodes."""
     for name, fault in FAULTS.items():
-        rounds = [await _round(cluster, upstream, fault, f"{name} {number}") for number in range(run.of(ROUNDS))]
+        before = second_calls(upstream.requests)
+        rounds = [await _round(cluster, fault, f"{name} {number}") for number in range(run.of(ROUNDS))]
         _tell(run, name, fault, rounds)
+        run.zero(f"{name}: second upstream calls", second_calls(upstream.requests) - before)
 
 
 class Round(NamedTuple):
@@ -91,19 +94,17 @@ class Round(NamedTuple):
 
     fates: Counter[str]
     altered: int
-    second_calls: int
     recovered: float
 
 
-async def _round(cluster: Cluster, upstream: ScriptedUpstream, fault: Fault, name: str) -> Round:
-    calls = len(upstream.requests)
+async def _round(cluster: Cluster, fault: Fault, name: str) -> Round:
     pairs = await asyncio.gather(*(two(cluster.port, f"{name}-{number}", number) for number in range(STREAMS)))
     viewers = [await viewer.begun() for pair in pairs for viewer in pair]
     staying = [asyncio.create_task(viewer.stay(cluster.port)) for viewer in viewers]
     await asyncio.to_thread(fault.make, cluster.redis)
     await asyncio.sleep(fault.seconds)
     await asyncio.to_thread(fault.end, cluster.redis)
-    recovered, tried = await _recover(cluster, name)
+    recovered = await _recover(cluster, name)
     await _settled(cluster, [starter for starter, _ in pairs], staying)
     results = await asyncio.gather(*staying, return_exceptions=True)
     fates = Counter(
@@ -111,17 +112,18 @@ async def _round(cluster: Cluster, upstream: ScriptedUpstream, fault: Fault, nam
         for viewer, result in zip(viewers, results, strict=True)
     )
     altered = sum(not is_beginning(viewer.text) for viewer in viewers)
-    return Round(fates, altered, len(upstream.requests) - calls - STREAMS - tried, recovered)
+    return Round(fates, altered, recovered)
 
 
-async def _recover(cluster: Cluster, name: str) -> tuple[float, int]:
-    """The seconds until a new answer begins on each node, and how many were begun for that."""
+async def _recover(cluster: Cluster, name: str) -> float:
+    """The seconds until a new answer begins on each node. One that is asked for again is another one."""
     ended = time.monotonic()
-    for number, node in enumerate(cluster.nodes):
+    tries = count()
+    for node in cluster.nodes:
         while time.monotonic() < ended + 2 * RECOVERED:
             client = Client(node.port)
             try:
-                await client.open("POST", "/v1/chat/completions", chat(f"new {name}-{number}"))
+                await client.open("POST", "/v1/chat/completions", chat(f"new {name}-{next(tries)}"))
                 if client.status == 200:
                     await client.until(lambda client: bool(client.last_id))
                     break
@@ -130,7 +132,7 @@ async def _recover(cluster: Cluster, name: str) -> tuple[float, int]:
             finally:
                 client.close()
             await asyncio.sleep(0.05)
-    return time.monotonic() - ended, len(cluster.nodes)
+    return time.monotonic() - ended
 
 
 async def _settled(cluster: Cluster, starters: Sequence[Viewer], staying: Sequence["asyncio.Task[Viewer]"]) -> None:
@@ -148,9 +150,8 @@ def _fate(viewer: Viewer) -> str:
 
 def _tell(run: Run, name: str, fault: Fault, rounds: Sequence[Round]) -> None:
     fates = sum((each.fates for each in rounds), Counter[str]())
-    for fate, count in sorted(fates.items()):
-        run.figure(f"{name}: readers who were told {fate}", count, most=None if fate in fault.fates else 0)
+    for fate, readers in sorted(fates.items()):
+        run.figure(f"{name}: readers who were told {fate}", readers, most=None if fate in fault.fates else 0)
     run.zero(f"{name}: readers with a word lost, doubled, moved or altered", sum(each.altered for each in rounds))
-    run.zero(f"{name}: second upstream calls", sum(each.second_calls for each in rounds))
     slowest = max(each.recovered for each in rounds)
     run.figure(f"{name}: slowest new answer after it", round(slowest, 2), "s", most=RECOVERED)

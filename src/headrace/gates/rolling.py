@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from headrace.gates.cluster import DRAIN, Cluster
 from headrace.gates.gate import Run
 from headrace.gates.viewer import Asking, Viewer
-from headrace.gates.words import PACE, WORDS, chat, counted
+from headrace.gates.words import PACE, WORDS, chat, counted, second_calls
 from headrace.testing.scripted_upstream import ScriptedUpstream
 from headrace.testing.server import HeadraceServer
 
@@ -60,8 +60,8 @@ async def gate(run: Run) -> None:
                 await asyncio.to_thread(_restart, node, tally)
         over.set()
         await asyncio.gather(*clients)
-        begun = len(upstream.requests)
-    _tell(run, tally, begun)
+    _tell(run, tally)
+    run.zero("second upstream calls", second_calls(upstream.requests))
 
 
 def _restart(node: HeadraceServer, tally: Tally) -> None:
@@ -108,7 +108,7 @@ def _count(tally: Tally, viewer: Viewer, expected: str) -> None:
     tally.otherwise += not viewer.done and not interrupted
 
 
-def _tell(run: Run, tally: Tally, begun: int) -> None:
+def _tell(run: Run, tally: Tally) -> None:
     run.figure("answers", tally.answers, least=run.of(STREAMS, least=20))
     run.figure("answers read to their end", tally.whole, least=1)
     run.figure("of those, answers that noticed nothing", tally.untouched)
@@ -118,7 +118,6 @@ def _tell(run: Run, tally: Tally, begun: int) -> None:
     run.zero("answers with a word lost, doubled, moved or altered", tally.altered)
     run.zero("answers that ended otherwise", tally.otherwise)
     run.zero("answers that never ended", tally.hanging)
-    run.zero("second upstream calls", begun - tally.answers)
     run.figure("longest that an answer took beyond the model's time", round(tally.latest, 2), "s", most=LATE)
     run.figure("slowest stop of a node", round(tally.slowest_stop, 2), "s", most=DRAIN + CLOSING)
     run.zero("nodes that did not exit with 0", tally.bad_exits)

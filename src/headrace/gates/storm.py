@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from headrace.gates.gate import Run
 from headrace.gates.vitals import descriptors, percentile
-from headrace.gates.words import WORDS, chat, configuration, is_beginning
+from headrace.gates.words import WORDS, chat, configuration, is_beginning, second_calls
 from headrace.testing.client import Client
 from headrace.testing.scripted_upstream import Received, ScriptedUpstream, Stall, Step, Trickle, head, sse
 from headrace.testing.server import HeadraceServer
@@ -78,7 +78,7 @@ async def gate(run: Run) -> None:
             await _return(server, readers)
         finally:
             await asyncio.to_thread(server.kill)
-        run.zero("second upstream calls", len(upstream.requests) - len({reader.stream for reader in readers}))
+        run.zero("second upstream calls", second_calls(upstream.requests))
     _tell(run, readers, wanted)
 
 

@@ -1,6 +1,7 @@
 """Answers whose every word is known, so that what is lost, doubled or altered shows."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from headrace.testing.scripted_upstream import Received, ScriptedUpstream, Stall, Step, Trickle, answer, head, sse
@@ -31,6 +32,18 @@ def counted(request: Received) -> list[Step]:
 def whole(count: int) -> Callable[[Received], list[Step]]:
     """So many words at once, and a proper end."""
     return lambda _: [answer(*WORDS[:count])]
+
+
+def asked(request: Received) -> str:
+    """The last message of a request: in these experiments it tells one answer from all others."""
+    body = request.json()
+    return str(body["messages"][-1]["content"]) if isinstance(body, dict) else ""
+
+
+def second_calls(requests: Iterable[Received]) -> int:
+    """How many of them ask for an answer that was asked for before; one that never came hides none of these."""
+    calls = Counter(map(asked, requests))
+    return calls.total() - len(calls)
 
 
 def is_beginning(text: str) -> bool:
