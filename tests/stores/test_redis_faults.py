@@ -320,6 +320,46 @@ async def test_what_was_told_while_the_line_was_down_is_heard(server):
         assert await asyncio.wait_for(heard.get(), 5) == "s"
 
 
+@pytest.mark.parametrize("always", [False, True], ids=["once", "for a while"])
+async def test_a_cancel_whose_answer_was_lost_is_heard(server, always, caplog):
+    """What was told is removed once it has been obeyed; where it cannot be read, a heart-beat looks again."""
+
+    async def given_up():
+        return "signals cannot be read" in caplog.text
+
+    async with (
+        Relay(server.port) as relay,
+        worker(f"redis://127.0.0.1:{relay.port}", lease=0.9) as log,
+        worker(server.url) as other,
+    ):
+        await put(log, "s", 1)
+        heard = asyncio.Queue()
+        log.on_cancel(heard.put_nowait)
+        await other.send_cancel("s")
+        assert await asyncio.wait_for(heard.get(), 5) == "s"
+        await log._listening
+        relay.lose_answers(always=always)
+        await other.send_cancel("s")
+        if always:
+            await until(given_up)
+            relay.heal()
+        assert await asyncio.wait_for(heard.get(), 5) == "s"
+        assert relay.lost
+        await log._listening
+        assert not server.ask("EXISTS", f"headrace:told:{log._writer.hex}")
+
+
+async def test_a_cancel_while_a_lease_has_lapsed_is_heard(server):
+    """Nobody has closed the stream yet, so its worker may come back."""
+    async with worker(server.url) as log, worker(server.url) as other:
+        await put(log, "s", 1)
+        heard = asyncio.Queue()
+        log.on_cancel(heard.put_nowait)
+        server.ask("DEL", f"headrace:w:{log._writer.hex}")
+        await other.send_cancel("s")
+        assert await asyncio.wait_for(heard.get(), 5) == "s"
+
+
 async def test_nobody_is_taken_for_gone_while_redis_is_away(server):
     """An answer is not given up because nobody can say who reads it."""
     async with worker(server.url) as log:

@@ -20,6 +20,8 @@ from headrace.stores.redis.connection import Script
 
 #: Streams that one call lets go of because they are old.
 MOST_AGED = 100
+#: Signals that a worker takes at once.
+MOST_TOLD = 1000
 
 _COMMON = """
 local P = table.remove(ARGV, 1)
@@ -301,18 +303,21 @@ wake(id)
 return 1
 """
 
-# ARGV: worker. Returns what it was told since the last time.
-_TOLD = """
-local key = P .. 'told:' .. ARGV[1]
-local told = call('LRANGE', key, 0, -1)
-call('DEL', key)
-return told
+# ARGV: worker. Returns what it was told, the oldest first; it stays until the worker says that it has heard it.
+_TOLD = f"""
+return call('LRANGE', P .. 'told:' .. ARGV[1], 0, {MOST_TOLD - 1})
 """
 
-# ARGV: id.
+# ARGV: worker, what it has heard.
+_HEARD = """
+for i = 2, #ARGV do call('LREM', P .. 'told:' .. ARGV[1], 1, ARGV[i]) end
+return 0
+"""
+
+# ARGV: id. Told also to a worker whose lease has lapsed, as while Redis was away: it may come back before it is reaped.
 _CANCEL = """
 local worker, outcome, gone = unpack(call('HMGET', meta(ARGV[1]), 'worker', 'outcome', 'gone'))
-if worker and not outcome and not gone and alive(worker) then tell(worker, 'stop' .. ARGV[1]) end
+if worker and not outcome and not gone then tell(worker, 'stop' .. ARGV[1]) end
 return 0
 """
 
@@ -390,6 +395,7 @@ class Scripts:
         self.dead = Script(common + _DEAD)
         self.close = Script(common + _CLOSE)
         self.told = Script(common + _TOLD)
+        self.heard = Script(common + _HEARD)
         self.cancel = Script(common + _CANCEL)
         self.attend = Script(common + _ATTEND)
         self.present = Script(common + _PRESENT)

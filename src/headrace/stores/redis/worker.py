@@ -61,6 +61,8 @@ class RedisWorker:
         self._cancels: list[Callable[[str], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
+        #: Something may have been told that nobody has looked at yet.
+        self._news = False
         self._closed = False
 
     @property
@@ -146,6 +148,9 @@ class RedisWorker:
                 await pause(self._clock, AGAIN)
                 while not await self._renewed(logging.DEBUG):
                     await pause(self._clock, AGAIN)
+                self._news = True
+            if self._news:
+                self._hear()
             self._followed.sweep()
             self._sweep()
 
@@ -245,28 +250,46 @@ class RedisWorker:
             callback(id)
 
     def _hear(self) -> None:
-        """Something was told to this worker; one look takes all of it."""
-        if self._listening is None or self._listening.done():
+        """Something was told to this worker. Where it cannot be read now, the next heart-beat tries again."""
+        self._news = True
+        if not self._closed and (self._listening is None or self._listening.done()):
             self._listening = self._spawn(self._listen())
 
     async def _listen(self) -> None:
         try:
-            while told := await self._many(self._scripts.told, self._writer.hex):
-                for signal in told:
-                    await self._obey(signal[:4], signal[4:].decode())
+            while self._news:
+                self._news = False
+                await self._take_told()
         except StoreError as error:
+            self._news = True
             logger.warning("redis: signals cannot be read (%s)", error.code)
+
+    async def _take_told(self) -> None:
+        """Obey first, then say so: what breaks between the two is obeyed again, which does no harm."""
+        while told := await self._many(self._scripts.told, self._writer.hex):
+            for signal in told:
+                await self._obey(signal[:4], signal[4:].decode())
+            # Not sent again: a second time it would take what was told since.
+            await self.connection.run(self._scripts.heard, self.connection.prefix, self._writer.hex, *told)
 
     async def _obey(self, kind: bytes, id: str) -> None:
         if kind == b"stop" and self.owns(id):
             self._cancel(id)
-        elif kind == b"look" and (tail := self._own.get(id)) is not None:
+        elif kind == b"look" and id in self._own:
+            await self._look_at(id)
+
+    async def _look_at(self, id: str) -> None:
+        """Others may have closed or removed a stream of this process; it may be let go of meanwhile."""
+        try:
             head = await self.head(id)
-            if head is None or head.gone:
-                del self._own[id]
+        except StoreCorrupt:
+            logger.error("stream %s: what redis has of it cannot be read", id)  # noqa: TRY400
+            return
+        if head is None or head.gone:
+            if (tail := self._own.pop(id, None)) is not None:
                 tail.call_wakes()
-            elif head.outcome is not None:
-                self._appends.correct(id, head.tail, head.outcome)
+        elif head.outcome is not None:
+            self._appends.correct(id, head.tail, head.outcome)
 
 
 def _head(row: Sequence[Any]) -> Head:
