@@ -23,7 +23,9 @@ from headrace.gates.simulated_store import ProcessLog
 from headrace.model.outcome import State
 from headrace.stores.memory.log import MemoryLog
 from headrace.stores.sqlite import commit as sqlite_commit
+from headrace.stores.sqlite import file as sqlite_file
 from headrace.stores.sqlite.shared import Shared
+from headrace.stores.sqlite.upkeep import Upkeep
 from headrace.stores.sqlite.writer import Writer
 from headrace.upstreams.answers import StreamedAnswer
 from headrace.wire import scrub, sse
@@ -317,6 +319,30 @@ def _same_epoch(epoch: Any) -> Any:
     return lambda self, boot, lost: epoch(self, boot, False)
 
 
+def _trusting(unpack: Any) -> Any:
+    """A blob's checksum is not looked at."""
+
+    def trusted(stream: int, first: int, last: int, crc: int, data: bytes) -> Any:
+        del crc
+        return unpack(stream, first, last, sqlite_file.seal(stream, first, data), data)
+
+    return trusted
+
+
+def _sealing(tidy: Any) -> Any:
+    """Housekeeping takes what it finds for right, and puts new checksums on it."""
+
+    async def sealed(self: Upkeep) -> None:
+        for number, stream, first, data in self._db.execute(
+            "SELECT number, stream, first, data FROM chunks"
+        ).fetchall():
+            crc = sqlite_file.seal(stream, first, data)
+            self._db.execute("UPDATE chunks SET crc = ? WHERE number = ?", (crc, number))
+        await tidy(self)
+
+    return sealed
+
+
 def _forgetful(feed: Any) -> Any:
     """What is left of a piece is forgotten when the next one comes."""
 
@@ -393,6 +419,12 @@ DEFECTS: dict[str, Defect] = {
     ),
     "a loss is not told": Defect(
         "power", 0.01, "cuts that lost something and did not say so", [Change(Shared, "epoch", _same_epoch)]
+    ),
+    "a checksum is not looked at": Defect(
+        "corruption", 0.05, "streams and topics with a wrong byte", [Change(sqlite_file, "unpack", _trusting)]
+    ),
+    "housekeeping seals what is damaged": Defect(
+        "corruption", 0.05, "streams and topics with a wrong byte", [Change(Upkeep, "tidy", _sealing)]
     ),
     "readers are told before the commit": Defect(
         "kill",

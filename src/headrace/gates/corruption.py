@@ -163,13 +163,22 @@ async def _damage(folder: Path, vfs: str, kept: Kept, chance: random.Random, tal
     tally.damaged += 1
     names = _names(folder)
     first = await _looked(folder, vfs, kept, stale, tally)
-    again = await _looked(folder, vfs, kept, stale, Tally())
+    second = Tally()
+    again = await _looked(folder, vfs, kept, stale, second)
+    tally.wrong += second.wrong
+    tally.misled += second.misled
+    tally.crashes += second.crashes
     tally.deleted += len(names - _names(folder))
-    tally.worse += sum(first[name] == "exact" and again.get(name) != "exact" for name in first)
+    tally.worse += sum(_worse(found, again.get(name)) for name, found in first.items())
     if hit and first and first.pop(hit) == "errors":
         tally.noticed += 1
         tally.dragged += sum(found != "exact" for found in first.values())
     shutil.rmtree(folder)
+
+
+def _worse(before: str, after: str | None) -> bool:
+    """Whether what was found is not found again, or whether one that said that it is damaged has gone since."""
+    return after != "exact" if before == "exact" else (before, after) == ("errors", "vanished")
 
 
 def _names(folder: Path) -> set[str]:
