@@ -180,6 +180,18 @@ async def test_a_redis_that_is_down_at_the_start(server):
     await log.close()
 
 
+async def test_a_worker_that_gets_no_lease_leaves_nothing_behind(server):
+    """Each further try would else add its lines and tasks."""
+    connection = await RedisConnection.open(server.url)
+    server.ask("CONFIG", "SET", "maxmemory", 1)
+    before = asyncio.all_tasks()
+    with pytest.raises(StoreUnavailable):
+        await RedisLog(connection).open()
+    assert asyncio.all_tasks() < before
+    with pytest.raises(StoreError, match="closed"):
+        await connection.call("PING")
+
+
 @pytest.mark.parametrize("server", [KEEPS], indirect=True)
 async def test_a_redis_that_is_killed_and_keeps_its_data(server):
     """Appends wait for it and are done; its absence is nobody's death, though all leases have lapsed."""

@@ -71,13 +71,20 @@ class RedisWorker:
         return self.connection.epoch
 
     async def open(self) -> Self:
-        """Take a lease. Raises StoreUnavailable."""
+        """Take a lease. Raises StoreError, after which it is closed."""
+        try:
+            await self._begin()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def _begin(self) -> None:
         await self._beat()
         await self.connection.watch(self._channel, self._hear)
         if (policy := await self.connection.policy()) not in ("", "noeviction"):
             logger.warning("redis: maxmemory-policy is %s; only noeviction keeps what was acknowledged", policy)
         self._spawn(self._keep_lease())
-        return self
 
     async def close(self) -> None:
         """Carry out what was called before; wake who waits. What is still open is others' to close, at once."""
