@@ -18,6 +18,7 @@ from headrace.model.outcome import Outcome, State
 from headrace.stores.opening import open_log
 from headrace.stores.redis import append as redis_append
 from headrace.stores.redis.connection import RedisConnection
+from headrace.stores.redis.line import Dialer, pack
 from headrace.stores.redis.log import RedisLog
 from headrace.testing.contract import CUT, DONE, Bell, meta, numbered, put, read_all
 
@@ -312,6 +313,16 @@ async def test_a_redis_that_stays_away_is_given_up(server, monkeypatch):
         assert (done.ok, done.tail) == (False, 4)
         assert (await log.append("s", 4, (), LOST)).ok
         assert await read_all(log, "s") == (numbered(1, 4), LOST)
+
+
+async def test_a_line_that_broke_is_not_dialled_behind_our_back(server):
+    """Who dials also asks for the epoch, and subscribes again."""
+    line = await Dialer(server.url).dial()
+    await line.send([pack(b"PING")])
+    assert await line.receive() == b"PONG"
+    await line.close()
+    with pytest.raises(StoreUnavailable):
+        await line.send([pack(b"PING")])
 
 
 # --- wake-ups and signals

@@ -69,7 +69,12 @@ class Line:
         self._connection = connection
 
     async def send(self, packed: Sequence[bytes]) -> None:
-        """Write commands as :func:`pack` makes them. Raises StoreUnavailable."""
+        """Write commands as :func:`pack` makes them. Raises StoreUnavailable.
+
+        A line that has broken stays so: redis-py would dial again by itself, without the epoch, or what was subscribed.
+        """
+        if not self._connection.is_connected:
+            raise StoreUnavailable
         try:
             await self._connection.send_packed_command([b"".join(packed)], check_health=False)
         except (RedisError, OSError):
