@@ -394,6 +394,22 @@ async def test_nobody_is_taken_for_gone_while_redis_is_away(server):
         assert not await log.present("s")
 
 
+async def test_who_follows_is_told_of_the_end(server, monkeypatch):
+    """Also who waits for a subscription that does not stand yet; it is not left behind."""
+    async with worker(server.url) as log, worker(server.url) as other:
+        await put(log, "s", 1)
+        bell = Bell()
+        await other.read("s", 1, wake=bell)
+        monkeypatch.setattr(other.connection, "watch", lambda *_: asyncio.Event().wait())
+        reading = asyncio.create_task(other.read("t", 0, wake=Bell()))
+        await asyncio.sleep(0)
+        await other.close()
+        async with asyncio.timeout(1):
+            await bell.wait()
+            with pytest.raises(StoreError, match="closed"):
+                await reading
+
+
 async def test_one_subscription_for_all_readers_of_a_stream(server):
     """A hundred that wait are one for Redis, and none once they have left."""
     async with worker(server.url, lease=0.6) as log, worker(server.url, lease=0.6) as other:

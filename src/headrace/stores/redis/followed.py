@@ -100,13 +100,8 @@ class Followed(Generic[B]):
                 self._connection.unwatch(self._channel(id), log.call_wakes)
             log.idle = not log.wakes
 
-    def call_all(self) -> None:
-        """Nothing more will come; those who wait look for themselves."""
-        for log in self._logs.values():
-            log.call_wakes()
-
     async def close(self) -> None:
-        """The same, and end what is under way."""
+        """Nothing more will come: those who wait look for themselves, and what is under way is ended."""
         logs, self._logs = self._logs, {}
         tasks = [task for log in logs.values() for task in (log.ready, *log.looks.values()) if task is not None]
         for id, log in logs.items():

@@ -97,10 +97,10 @@ class RedisWorker:
             await self.connection.call(b"DEL", f"{self.connection.prefix}w:{self._writer.hex}")
         except StoreUnavailable:
             logger.warning("redis cannot be told that this process ends; its lease will lapse")
+        await self._followed.close()
         await self.connection.close()
         for tail in self._own.values():
             tail.call_wakes()
-        self._followed.call_all()
 
     async def _stop(self) -> None:
         for task in [*self._tasks]:
