@@ -18,6 +18,7 @@ from headrace.core.registry import Registry
 from headrace.core.rendering import Renderer, Rendering
 from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import NotFound, RequestError, StoreError, StreamGone, UpstreamTruncated
+from headrace.faces import chat_completions
 from headrace.faces.reply import StreamReply
 from headrace.gates.simulated_store import ProcessLog
 from headrace.model.outcome import State
@@ -90,6 +91,16 @@ def _unchecked(parse: Any) -> Any:
             return cls(int(text))
 
     return classmethod(unchecked)
+
+
+def _refusing(_: Any) -> Any:
+    """Whoever comes back with a place is told that there is none."""
+
+    def refused(_: type[Cursor], text: str) -> Cursor:
+        del text
+        raise RequestError
+
+    return classmethod(refused)
 
 
 def _one_less(frames: Any) -> Any:
@@ -194,6 +205,17 @@ def _completing(failed: Any) -> Any:
     return completed
 
 
+def _shrugging(failed: Any) -> Any:
+    """An answer that the store has failed is called cancelled."""
+
+    def cancelled(self: Generation, error: Any) -> Any:
+        if isinstance(error, StoreError):
+            return self._outcome(State.CANCELLED, "cancelled")
+        return failed(self, error)
+
+    return cancelled
+
+
 def _finishing(_: Any) -> Any:
     """The end of the body is taken for the end of the answer."""
 
@@ -295,6 +317,15 @@ def _kept_open(close: Any) -> Any:
         asyncio.get_running_loop().call_later(1.5, close, self)
 
     return closed
+
+
+def _unfound(_: Any) -> Any:
+    """Whoever comes back with a place is taken for somebody new."""
+
+    async def nobody(*given: Any) -> None:
+        del given
+
+    return nobody
 
 
 def _nameless(start: Any) -> Any:
@@ -435,6 +466,27 @@ DEFECTS: dict[str, Defect] = {
     ),
     "readers begin again": Defect(
         "storm", 0.05, "readers with a gap", [Change(Cursor, "parse", _from_the_start)], server=True
+    ),
+    "whoever comes back is refused": Defect(
+        "exhaustion",
+        0.05,
+        "no descriptors: answers in the wrong state",
+        [Change(Cursor, "parse", _refusing)],
+        server=True,
+    ),
+    "a broken disk is told as a cancel": Defect(
+        "exhaustion",
+        0.05,
+        "broken disk: answers in the wrong state",
+        [Change(Generation, "_failed", _shrugging)],
+        server=True,
+    ),
+    "a rejoin asks the upstream again": Defect(
+        "kill",
+        0.003,
+        "second upstream calls",
+        [Change(chat_completions, "continued", _unfound), Change(Registry, "start", _nameless)],
+        server=True,
     ),
     "every reply ends cleanly": Defect(
         "drain", 0.02, "unfinished answers that looked finished", [Change(StreamReply, "__call__", _clean)], server=True

@@ -31,6 +31,9 @@ HEALTHY = 1.0
 #: Of one core, while there are no descriptors.
 BUSY = 0.6
 
+#: Characters beyond what was seen by which an answer is known to go on.
+GOES_ON = 100
+
 #: Descriptors that a server has, and connections that come.
 DESCRIPTORS = 150
 CROWD = 250
@@ -156,9 +159,20 @@ async def _recovery(run: Run, name: str, server: HeadraceServer, reader: Client,
     headers = {"Last-Event-ID": reader.last_id} if reader.last_id else {}
     back = await Client(server.port).open("GET", f"/v1/streams/{reader.stream}?as=chat", headers=headers)
     with contextlib.suppress(TimeoutError, ConnectionError):
-        await back.until(lambda client: "" in reasons and len(client.text) > 100)
+        await back.until(lambda client: "" in reasons and len(client.text) > GOES_ON)
     run.zero(f"{name}: texts with a gap, or with what was not kept", int(not is_beginning(reader.text + back.text)))
-    run.zero(f"{name}: answers in the wrong state", int((back.errors or [""])[0] not in reasons))
+    run.zero(f"{name}: answers in the wrong state", int(_told(back) not in reasons))
+
+
+def _told(back: Client) -> str:
+    """What whoever comes back is told: the error's code; nothing where the answer goes on."""
+    if back.status != 200:
+        return f"status {back.status}"
+    if back.errors:
+        return back.errors[0]
+    if back.done:
+        return "complete"
+    return "" if len(back.text) > GOES_ON else "nothing"
 
 
 # -- descriptors -----------------------------------------------------------------------------------------------------
