@@ -165,6 +165,21 @@ async def test_a_clock_that_jumps_is_nobodys_death(server):
         assert (await log.append("s", 1, numbered(2, 2))).ok
 
 
+async def test_a_worker_that_redis_has_forgotten_is_still_looked_after(server):
+    """What it began since is closed once it is dead, and not before all leases may have been renewed."""
+    async with worker(server.url, lease=0.6) as dead, worker(server.url, lease=0.6) as living:
+        await silenced(dead)
+        server.ask("SREM", "headrace:workers", dead._writer.hex)
+        server.ask("HSET", "headrace:epoch", "since", 0)
+        await put(dead, "s", 1)
+        assert [*await living.reap(lambda _: CUT)] == []
+
+        async def reaped():
+            return [*await living.reap(lambda _: CUT)] == ["s"]
+
+        await until(reaped)
+
+
 # --- S8
 
 

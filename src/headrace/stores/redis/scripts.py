@@ -117,7 +117,11 @@ call('HSET', meta(id), 'owner', owner, 'created', created, 'meta', blob, 'worker
 call('SADD', P .. 'open:' .. worker, id)
 call('ZADD', P .. 'open', created, id)
 call('ZADD', P .. 'o:' .. owner, created, id)
-keep(meta(id), P .. 'open:' .. worker, P .. 'open', P .. 'o:' .. owner)
+-- Forgotten by Redis, as its lease may be: nobody is taken for dead until all had the time to renew theirs.
+if call('SADD', P .. 'workers', worker) == 1 then
+  call('HSET', P .. 'epoch', 'since', string.format('%d', now()))
+end
+keep(meta(id), P .. 'open:' .. worker, P .. 'open', P .. 'o:' .. owner, P .. 'workers')
 bind(owner, id, given)
 return {id, print}
 """
