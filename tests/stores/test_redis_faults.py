@@ -425,6 +425,16 @@ async def test_who_follows_is_told_of_the_end(server, monkeypatch):
                 await reading
 
 
+async def test_an_append_that_was_declined_is_answered_when_its_worker_closes(server):
+    """Whoever awaits it does not hang."""
+    async with worker(server.url) as log, worker(server.url) as other:
+        await put(log, "s", 1)
+        declined = other.append("s", 1, numbered(2, 2))
+        await other.close()
+        with pytest.raises(StoreError, match="closed"):
+            await asyncio.wait_for(declined, 1)
+
+
 async def test_one_subscription_for_all_readers_of_a_stream(server):
     """A hundred that wait are one for Redis, and none once they have left."""
     async with worker(server.url, lease=0.6) as log, worker(server.url, lease=0.6) as other:

@@ -59,7 +59,8 @@ class RedisLog(RedisWorker):
         if self._closed:
             append.fail(StoreError("The store is closed."))
         elif tail is None:
-            self._spawn(self._decline(append))
+            declining = self._spawn(self._decline(append))
+            declining.add_done_callback(lambda _: append.fail(StoreError("The store is closed.")))
         else:
             self._appends.submit(append, tail.meta.stored, names, freed)
         return append.future
