@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two groups, at least.
 PACE = 0.001
-#: Seconds between two tries of a group, and until it is given up. A lease outlasts that.
+#: Seconds between two tries of a group, and until it is given up.
 RETRY = 0.1
 PATIENCE = 8.0
 #: Appends in one group: Redis does nothing else while it carries them out (2 us each).
