@@ -67,19 +67,20 @@ async def _kill(run: Run, server: HeadraceServer, name: str, tally: Tally) -> No
 
 
 async def _again(server: HeadraceServer, viewer: Viewer, tally: Tally) -> None:
-    tally.resumes += 1
     try:
         await (await viewer.come(server.port)).watch(TERMINAL + 5)
     except (OSError, TimeoutError):
         tally.unended += 1
         return
+    tally.resumes += viewer.rejoined
     tally.altered += not is_beginning(viewer.text)
     tally.called_complete += viewer.done
     tally.unended += viewer.errors != ["interrupted"]
 
 
 def _tell(run: Run, tally: Tally) -> None:
-    run.figure("resumes", tally.resumes, least=2 * STREAMS * run.of(KILLS))
+    # Half of them: some are killed before their first word, and have nothing to go on after.
+    run.figure("resumes", tally.resumes, least=STREAMS * run.of(KILLS))
     run.figure("words seen before a kill", tally.seen, least=1)
     run.figure("words committed and seen after it", tally.committed)
     run.zero("readers with a word lost, doubled, moved or altered", tally.altered)
