@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from headrace.client.growing import Growing, Laid, Unfinished
+from headrace.client.visible import visible
 
 ANSWER = """\
 # A title
@@ -96,3 +97,14 @@ def test_links_are_shown_with_their_address():
     Console(file=out, width=80, force_terminal=True).print(Laid("[click](http://evil.test/x) ![i](http://evil.test/y)"))
     assert "http://evil.test/x" in out.getvalue()
     assert "\x1b]8" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a &#8238;b", "# &#x202e;b", "- *&rlm;b*", "| a |\n|---|\n| &#8238;b |", "[&#8203;b](http://x.test/&#8238;)"],
+)
+def test_what_an_entity_stands_for_is_visible(text):
+    """A mark that turns the line or hides itself comes that way too, after its text was made visible."""
+    out = shown(Laid(text))
+    assert "\ufffdb" in out
+    assert visible(out) == out

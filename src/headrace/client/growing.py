@@ -23,12 +23,15 @@ class _Title(Heading):
 
 
 class _Markdown(Markdown):
-    """Addresses of links are shown, never hidden behind a word (OSC 8)."""
+    """Addresses of links are shown, never hidden behind a word (OSC 8). What entities stand for is made visible."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _Title}
 
     def __init__(self, text: str) -> None:
         super().__init__(text, hyperlinks=False, code_theme="monokai")
+        for block in self.parsed:
+            for token in block.children or (block,):
+                token.content = visible(token.content)
 
 
 class Laid:
