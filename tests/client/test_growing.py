@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.markdown import Markdown
 
 from headrace.client.growing import Growing, Laid, Unfinished
 from headrace.client.visible import visible
@@ -66,6 +67,18 @@ def test_nothing_is_left_out(text, size):
     growing = Growing()
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert "".join([*map(growing.feed, pieces), growing.close()]) == text
+
+
+def test_a_long_list_is_not_parsed_for_each_of_its_items(monkeypatch):
+    """What is parsed is a few times what came; what follows the list still finishes it."""
+    parsed = []
+    monkeypatch.setattr("headrace.client.growing.Markdown", lambda text: parsed.append(text) or Markdown(text))
+    pieces = [f"- item {number}\n" for number in range(2000)]
+    growing = Growing()
+    assert not any(growing.feed(piece) for piece in pieces)
+    assert sum(map(len, parsed)) < 20 * sum(map(len, pieces))
+    after = [growing.feed(piece) for piece in ["\nThe end.\n"] * 200]
+    assert next(done for done in after if done).startswith("".join(pieces))
 
 
 def test_it_looks_the_same_as_whole():

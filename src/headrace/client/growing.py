@@ -11,6 +11,8 @@ from headrace.client.visible import visible
 
 #: Lines of an unfinished block that are laid out: more than any screen shows.
 _LAID_OUT = 120
+#: Characters of a block that is looked at with each of its lines.
+_SMALL = 1000
 _MARKS = ("`", "~", "|", "-", "=", "*", "#")
 
 
@@ -53,16 +55,26 @@ class Laid:
 
 
 class Growing:
-    """Text in pieces to blocks. What a model says is made visible on its way in."""
+    """Text in pieces to blocks. What a model says is made visible on its way in.
+
+    To see whether another block has begun is to parse what is not finished. So a long block is looked at again only
+    when an eighth of it has come anew: all looks together cost a few times what the text costs once.
+    """
 
     def __init__(self) -> None:
         #: What has come of blocks that are not finished.
         self.rest = ""
+        #: Characters of it with which it is looked at again.
+        self._enough = 0
 
     def feed(self, piece: str) -> str:
         """Take a piece; returns the markdown of the blocks that it finished. A block begins in a line of its own."""
         self.rest += visible(piece)
-        return self._cut(self._last_begins()) if "\n" in piece else ""
+        if "\n" not in piece or len(self.rest) < self._enough:
+            return ""
+        done = self._cut(self._last_begins())
+        self._enough = len(self.rest) + max(len(self.rest) - _SMALL, 0) // 8
+        return done
 
     def close(self) -> str:
         """The markdown of what is left."""
