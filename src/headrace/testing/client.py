@@ -59,7 +59,8 @@ class Client:
         self.whole = False
         self._raw = b""
         self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter
+        #: None until the connection is there.
+        self._writer: asyncio.StreamWriter | None = None
 
     async def open(
         self,
@@ -76,7 +77,11 @@ class Client:
         if buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
+        except BaseException:
+            sock.close()
+            raise
         self._reader, self._writer = await asyncio.open_connection(sock=sock, limit=max(buffer, 1 << 10))
         content = b"" if body is None else json.dumps(body).encode()
         fields = {"Host": f"127.0.0.1:{self.port}", "Content-Length": str(len(content)), **(headers or {})}
@@ -149,18 +154,20 @@ class Client:
         return self
 
     def close(self) -> None:
-        """Hang up."""
-        self._writer.close()
+        """Hang up, where it was connected."""
+        if self._writer is not None:
+            self._writer.close()
 
     def __del__(self) -> None:
         # A test that fails leaves clients behind; what it failed of is the news, not they.
-        writer = getattr(self, "_writer", None)
-        if writer is not None:
+        if self._writer is not None:
             with contextlib.suppress(RuntimeError, OSError):
-                writer.transport.abort()
+                self._writer.transport.abort()
 
     def reset(self) -> None:
-        """Hang up with a reset."""
+        """Hang up with a reset, where it was connected."""
+        if self._writer is None:
+            return
         sock = self._writer.get_extra_info("socket")
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
