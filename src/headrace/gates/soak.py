@@ -138,7 +138,7 @@ class _Load:
         if self.chance.random() < 0.5:
             client.close()
             return client.status == 200
-        return (await client.rest(PATIENCE)).whole
+        return client.status == 200 and (await client.rest(PATIENCE)).whole
 
     async def err(self) -> bool:
         """Ask for what is not there, or in a way that is wrong."""
