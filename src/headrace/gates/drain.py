@@ -84,6 +84,8 @@ class _Tally:
     false: int = 0
     cut_short: int = 0
     wrong_state: int = 0
+    unasked: int = 0
+    unended: int = 0
     #: Lets the answers that can finish do so.
     go: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
@@ -100,6 +102,8 @@ async def gate(run: Run) -> None:
                 await _signal(run, server, number, streams, tally)
         finally:
             await asyncio.to_thread(server.stop, signal.SIGKILL)
+    run.zero("answers that did not begin", tally.unasked)
+    run.zero("replies that never ended", tally.unended)
     run.figure("answers that finished while draining", tally.finished, least=1)
     run.figure("answers that could not", tally.unfinished, least=1)
     run.figure("slowest exit", round(tally.slowest, 2), "s", most=DRAIN + OVER)
@@ -121,28 +125,44 @@ async def _signal(run: Run, server: HeadraceServer, number: int, streams: int, t
     await asyncio.to_thread(server.start)
     tally.go.clear()
     asked = [(DIALECTS[one % len(DIALECTS)], one // len(DIALECTS) % FINISH == 0) for one in range(streams)]
-    clients = await asyncio.gather(
-        *(_ask(server, dialect, f"{number}-{one}", short=short) for one, (dialect, short) in enumerate(asked))
-    )
+    asking = [_ask(server, dialect, f"{number}-{one}", short=short) for one, (dialect, short) in enumerate(asked)]
+    begun = [
+        (client, *how) for client, how in zip(await asyncio.gather(*asking), asked, strict=True) if client is not None
+    ]
+    tally.unasked += streams - len(begun)
     await asyncio.sleep(run.random.uniform(0.0, 0.3))
     began = time.monotonic()
     os.kill(server.pid, signal.SIGTERM)
-    rests = asyncio.gather(*(client.rest(DRAIN + OVER + 5) for client in clients), return_exceptions=True)
+    rests = asyncio.gather(*(_over(client) for client, _, _ in begun))
     await asyncio.sleep(DRAIN / 8)
     tally.go.set()
     await _exit(server, tally)
     tally.slowest = max(tally.slowest, time.monotonic() - began)
-    await rests
-    for client, (dialect, short) in zip(clients, asked, strict=True):
+    tally.unended += (await rests).count(False)
+    for client, dialect, short in begun:
         _look(client, dialect, short=short, tally=tally)
-    await _states(server, clients, [short for _, short in asked], tally)
+    await _states(server, [client for client, _, short in begun if not short], tally)
 
 
-async def _ask(server: HeadraceServer, dialect: _Dialect, name: str, *, short: bool) -> Client:
+async def _ask(server: HeadraceServer, dialect: _Dialect, name: str, *, short: bool) -> Client | None:
+    """A client who has been shown something; None where there was nothing to be shown."""
     text = f"can-finish {name}" if short else name
     headers = {**dialect.headers, "Headrace-On-Leave": "keep"}
-    client = await Client(server.port).open("POST", dialect.path, dialect.body(text), headers)
-    return await client.until(lambda client: len(client.body) > 20, 20)
+    try:
+        client = await Client(server.port).open("POST", dialect.path, dialect.body(text), headers)
+        await client.until(lambda client: len(client.body) > 20, 20)
+    except (OSError, TimeoutError):
+        return None
+    return client if client.status == 200 else None
+
+
+async def _over(client: Client) -> bool:
+    """Whether a reply ends, clean or not, in the time in which the process must have."""
+    try:
+        await client.rest(DRAIN + OVER + 5)
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _exit(server: HeadraceServer, tally: _Tally) -> None:
@@ -166,13 +186,12 @@ def _look(client: Client, dialect: _Dialect, *, short: bool, tally: _Tally) -> N
         tally.false += whole
 
 
-async def _states(server: HeadraceServer, clients: Sequence[Client], short: Sequence[bool], tally: _Tally) -> None:
-    """What the next start says of those that were not finished."""
+async def _states(server: HeadraceServer, unfinished: Sequence[Client], tally: _Tally) -> None:
+    """What the next start says of those that could not finish."""
     await asyncio.to_thread(server.start)
     try:
         listed = (await asyncio.to_thread(server.json, "GET", "/v1/streams?limit=1000"))["data"]
         states = {stream["id"]: stream["state"] for stream in listed}
-        unfinished = [client.stream for client, finishes in zip(clients, short, strict=True) if not finishes]
-        tally.wrong_state += sum(states.get(id) != "interrupted" for id in unfinished)
+        tally.wrong_state += sum(states.get(client.stream) != "interrupted" for client in unfinished)
     finally:
         await asyncio.to_thread(server.kill)
