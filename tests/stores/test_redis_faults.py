@@ -315,6 +315,19 @@ async def test_a_log_that_was_evicted_is_not_begun_in_its_middle(server):
         assert (await other.read("s", 3)).outcome == LOST
 
 
+async def test_a_stream_that_was_evicted_but_for_its_log_is_begun_again(server):
+    """It is like one that was lost whole; what goes in the same group is not refused with it."""
+    async with worker(server.url) as log, worker(server.url) as other:
+        await put(log, "s", 3)
+        await put(log, "t", 1)
+        server.ask("DEL", "headrace:{s}m")
+        done = await log.append("s", 3, numbered(4, 4))
+        assert (done.ok, done.tail, done.outcome) == (False, 0, None)
+        done = await asyncio.gather(log.append("s", 0, numbered(1, 1), LOST), log.append("t", 1, numbered(2, 2)))
+        assert [each.ok for each in done] == [True, True]
+        assert await read_all(other, "s") == (numbered(1, 1), LOST)
+
+
 async def test_a_redis_that_stays_away_is_given_up(server, monkeypatch):
     """The append fails; the end is written when Redis is back, after whatever had come through."""
     monkeypatch.setattr(redis_append, "PATIENCE", 0.3)

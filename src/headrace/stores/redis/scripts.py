@@ -114,6 +114,8 @@ for _, name in ipairs(given) do
   if holder and holder[1] then return holder end
 end
 call('HSET', meta(id), 'owner', owner, 'created', created, 'meta', blob, 'worker', worker, 'tail', 0, 'size', 0)
+-- Where Redis has lost the rest of a stream, its records may be left: it would refuse the same numbers again.
+call('DEL', log(id))
 call('SADD', P .. 'open:' .. worker, id)
 call('ZADD', P .. 'open', created, id)
 call('ZADD', P .. 'o:' .. owner, created, id)
