@@ -42,13 +42,17 @@ class Change(NamedTuple):
 
 
 class Defect(NamedTuple):
-    """``gate``, run at ``size``, falls short in ``figure``. ``server``: it is planted in a server process."""
+    """``gate``, run at ``size``, falls short in ``figure``. ``server``: it is planted in a server process.
+
+    ``least`` is what the figure has at least, for one that falls short a little without the defect too.
+    """
 
     gate: str
     size: float
     figure: str
     changes: Sequence[Change]
     server: bool = False
+    least: float = 0.0
 
 
 @contextmanager
@@ -310,6 +314,34 @@ def _hoarding(close: Any) -> Any:
     return hoards
 
 
+def _buffering(_: Any) -> Any:
+    """Each reader has a copy of all that is to be sent, however slowly that is taken."""
+
+    async def sent(self: StreamReply, send: Any) -> None:
+        pieces: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def out() -> None:
+            while data := await pieces.get():
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        sending = asyncio.create_task(out())
+        while data := await self._reader.read():
+            pieces.put_nowait(bytes(bytearray(data)))
+        pieces.put_nowait(b"")
+        await sending
+
+    return sent
+
+
+def _impatient(init: Any) -> Any:
+    """Whoever takes nothing for a moment is let go."""
+
+    def short(self: StreamReply, *given: Any, **more: Any) -> None:
+        init(self, *given, **{**more, "send_timeout": 0.1})
+
+    return short
+
+
 def _kept_open(close: Any) -> Any:
     """An upstream's connection is closed some seconds later, as one that may be used again."""
 
@@ -486,6 +518,21 @@ DEFECTS: dict[str, Defect] = {
         0.003,
         "second upstream calls",
         [Change(chat_completions, "continued", _unfound), Change(Registry, "start", _nameless)],
+        server=True,
+    ),
+    "a slow reader has all of it in memory": Defect(
+        "slow",
+        0.01,
+        "memory for each that takes nothing",
+        [Change(StreamReply, "_send_all", _buffering)],
+        server=True,
+        least=1_000_000,
+    ),
+    "a slow reader is let go at once": Defect(
+        "slow",
+        0.01,
+        "readers that take nothing and were hung up on",
+        [Change(StreamReply, "__init__", _impatient)],
         server=True,
     ),
     "every reply ends cleanly": Defect(

@@ -1,14 +1,14 @@
-"""Slow readers: a thousand who take nothing cost little memory each, and whoever reads beside them is not late (P6)."""
+"""Slow readers: a thousand who stop reading cost little memory each, and whoever reads beside them is not late (P6)."""
 
 import asyncio
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import cast
+from typing import NamedTuple, cast
 
 from headrace.gates.gate import Run
-from headrace.gates.vitals import descriptors, memory, percentile
+from headrace.gates.vitals import descriptors, memory, peers, percentile, settled
 from headrace.gates.words import chat, configuration
 from headrace.testing.client import Client
 from headrace.testing.scripted_upstream import Script, ScriptedUpstream, Step, head
@@ -39,6 +39,11 @@ _DIGITS = 20
 _CHUNK = b'data: {"id":"chatcmpl-x","choices":[{"index":0,"delta":{"content":"@%020d%b"},"finish_reason":null}]}\n\n'
 _FILL = b"x" * (RECORD - _DIGITS - 1)
 _END = b'data: {"id":"chatcmpl-x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+#: Seconds in which each of those who then stop must have been shown the beginning.
+BEGUN = 20.0
+#: Seconds after the answer in which the server notices that those who have read all of it are gone.
+SETTLED = 2.0
+
 _ASK = "GET /v1/streams/{} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 _MORE = '[limits]\nstream_bytes = "256MiB"\n[deadlines]\nsend = 600\n'
 
@@ -59,17 +64,22 @@ async def gate(run: Run) -> None:
 
 
 async def _measure(run: Run, server: HeadraceServer, stalled: int, live: int, records: int) -> None:
-    alone, beside, grown, missing = [], [], [], 0
+    alone, beside, grown = [], [], []
+    missing = unshown = dropped = 0
     for _ in range(TRIES):
-        base, delays, short = await _read(server, 0, live, records)
-        alone.append(percentile(delays, 0.99))
-        most, crowded, lost = await _read(server, stalled, live, records)
-        beside.append(percentile(crowded, 0.99))
-        grown.append((most - base) / stalled)
-        missing += short + lost
+        quiet = await _read(server, 0, live, records)
+        alone.append(percentile(quiet.delays, 0.99))
+        crowded = await _read(server, stalled, live, records)
+        beside.append(percentile(crowded.delays, 0.99))
+        grown.append((crowded.most - quiet.most) / stalled)
+        missing += quiet.missing + crowded.missing
+        unshown += crowded.unshown
+        dropped += crowded.dropped
         if min(beside) <= TIMES * min(alone):
             break
     run.figure("readers that take nothing", stalled)
+    run.zero("readers that were not shown the beginning", unshown)
+    run.zero("readers that take nothing and were hung up on", dropped)
     run.figure("readers beside them", live)
     run.figure("bytes of the answer", records * RECORD)
     # Of the first time: what it frees is used again, and does not count a second time.
@@ -80,25 +90,39 @@ async def _measure(run: Run, server: HeadraceServer, stalled: int, live: int, re
     run.zero("records that a live reader was not shown", missing)
 
 
-async def _read(server: HeadraceServer, stalled: int, live: int, records: int) -> tuple[int, list[float], int]:
-    """One answer: the most memory over it, the live readers' delays, and how many records they were not shown."""
+class _Reading(NamedTuple):
+    """What came of one answer: the most memory over it, the live readers' delays, and the records that they miss.
+
+    Of those who stop: how many were not shown the beginning, and how many were not there any more at the end.
+    """
+
+    most: int
+    delays: list[float]
+    missing: int
+    unshown: int
+    dropped: int
+
+
+async def _read(server: HeadraceServer, stalled: int, live: int, records: int) -> _Reading:
+    """One answer, read live beside so many who stop."""
     asked = {"headrace-on-leave": "keep"}
     starter = await Client(server.port).open("POST", "/v1/chat/completions", chat(), asked)
     starter.close()
     with ExitStack() as stack:
-        for _ in range(stalled):
-            stack.enter_context(await _stall(server.port, starter.stream))
+        idle = [stack.enter_context(await _stall(server.port, starter.stream)) for _ in range(stalled)]
+        unshown = (await asyncio.gather(*map(_begun, idle))).count(False)
         readers = [await _Live.ask(server.port, starter.stream) for _ in range(live)]
         watching = asyncio.create_task(_most(server.pid))
         await asyncio.gather(*(reader.ended for reader in readers))
         watching.cancel()
         # Until the buffers of those who take nothing are full, they are readers like others.
         delays = [delay for reader in readers for delay in reader.delays[len(reader.delays) // 2 :]]
-        return await watching, delays, sum(records - len(reader.delays) for reader in readers)
+        missing = sum(records - len(reader.delays) for reader in readers)
+        return _Reading(await watching, delays, missing, unshown, await _dropped(server, idle))
 
 
 async def _stall(port: int, stream: str) -> socket.socket:
-    """Somebody who asks and then takes nothing."""
+    """Somebody who asks, and will take only the beginning."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     made.setblocking(False)
@@ -106,6 +130,32 @@ async def _stall(port: int, stream: str) -> socket.socket:
     await loop.sock_connect(made, ("127.0.0.1", port))
     await loop.sock_sendall(made, _ASK.format(stream).encode())
     return made
+
+
+async def _begun(stalled: socket.socket) -> bool:
+    """Whether somebody is shown the head and a first record, in time; after that nothing is taken."""
+    shown = b""
+    try:
+        async with asyncio.timeout(BEGUN):
+            while _MARK not in shown:
+                piece = await asyncio.get_running_loop().sock_recv(stalled, 1 << 10)
+                if not piece:
+                    return False
+                shown += piece
+    except (OSError, TimeoutError):
+        return False
+    return shown.startswith(b"HTTP/1.1 200 ")
+
+
+async def _dropped(server: HeadraceServer, idle: Sequence[socket.socket]) -> int:
+    """How many the server has let go of, which it may do after ``deadlines.send`` only. Their side need not know.
+
+    It may have closed the connection, or have given up the reply and be left with what cannot be sent of it.
+    """
+    readers = (await settled(server, lambda found: found.readers <= len(idle), SETTLED)).readers
+    kept = set(peers(server.pid))
+    closed = sum(stalled.getsockname()[1] not in kept for stalled in idle)
+    return max(closed, len(idle) - readers)
 
 
 async def _most(pid: int) -> int:

@@ -34,12 +34,20 @@ def held(server: HeadraceServer) -> Held:
     # What is asked on the way has its own connection; it is gone, or not yet, when the system is asked.
     told = metrics(server)
     counts = [int(told[f"headrace_{name}"]) for name in ("tasks", "open_streams", "readers", "renderings")]
-    process = Path(f"/proc/{server.pid}")
-    links = [str(link.readlink()) for link in list((process / "fd").iterdir()) if link.is_symlink()]
-    sockets = {link[8:-1] for link in links if link.startswith("socket:[")}
-    rows = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]
-    established = sum(row[3] == _ESTABLISHED and row[9] in sockets for row in rows)
-    return Held(len(links), established, len(list((process / "task").iterdir())), *counts)
+    threads = len(list(Path(f"/proc/{server.pid}/task").iterdir()))
+    return Held(len(_links(server.pid)), len(peers(server.pid)), threads, *counts)
+
+
+def peers(pid: int) -> Sequence[int]:
+    """The ports at the other ends of a process's connections, those that it has not closed."""
+    sockets = {link[8:-1] for link in _links(pid) if link.startswith("socket:[")}
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return [int(row[2].partition(":")[2], 16) for row in rows if row[3] == _ESTABLISHED and row[9] in sockets]
+
+
+def _links(pid: int) -> Sequence[str]:
+    """What a process's descriptors stand for."""
+    return [str(link.readlink()) for link in list(Path(f"/proc/{pid}/fd").iterdir()) if link.is_symlink()]
 
 
 def metrics(server: HeadraceServer) -> dict[str, float]:
