@@ -35,6 +35,8 @@ def play(request, _):
     question = messages[-1]["content"]
     if "silence" in question:
         return [head(body="close"), sse("This is ", "the beginning"), Stall()]
+    if "long" in question:
+        return [answer(*["word " * 200] * 1000)]
     if "hostile" in question:
         return [answer(HOSTILE, "\n\n```\n" + HOSTILE, "\n```\n")]
     return [answer("You said **", f"{len(messages)}", "** things.", usage=(3, 5))]
@@ -202,6 +204,29 @@ def test_ctrl_c_in_a_pipe_stops_the_answer_and_the_program(server, upstream):
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == INTERRUPTED
     until(lambda: upstream.server.open == 0)
+
+
+def test_ctrl_c_in_a_pipe_does_not_wait_for_who_is_away(tmp_path, upstream):
+    """Neither long for a server that is to be told, nor at all for who reads: the status is the same."""
+    config = DRAIN + upstream_toml(f"{upstream.url}/v1")
+    with HeadraceServer(tmp_path, config) as server, asking(server, "silence") as process:
+        assert process.stdout.read(8) == b"This is "
+        server.kill()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == INTERRUPTED
+        said = process.stderr.read().decode()
+    assert said.startswith("It may go on: ")
+    assert said.count("\n") == 1
+
+
+def test_ctrl_c_in_a_pipe_that_is_full(server):
+    """``| less``: it reads no further, and says nothing of what is left over."""
+    with asking(server, "long") as process:
+        assert process.stdout.read(8) == b"word wor"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == INTERRUPTED
+        assert process.stderr.read() == b""
 
 
 def test_who_is_away_is_said(server, capsys):

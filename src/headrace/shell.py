@@ -14,8 +14,9 @@ import typer
 
 from headrace.client import append as appending
 from headrace.client.blocking import Client
-from headrace.client.errors import ClientError, Unreachable
+from headrace.client.errors import ClientError, Gone, Unreachable
 from headrace.client.exchange import DEFAULT_URL
+from headrace.client.patience import TO_STOP
 from headrace.client.tail import is_stream
 from headrace.client.talk import Talk
 from headrace.client.visible import Page
@@ -54,11 +55,11 @@ def chat(
 
     With a prompt, or one that is piped in, it is answered once; into a pipe or a file as plain text.
     """
-    question = _question(prompt)
     with _asking(server, hint=server == DEFAULT_URL):
+        question = _question(prompt)
         talk = Talk(model or _first_model(_client(server, key, min(patience, _FIRST))), system)
         if question and not sys.stdout.isatty():
-            _answer(_client(server, key, patience), talk, question)
+            _answer(_client(server, key, patience), _client(server, key, TO_STOP), talk, question)
             return
 
         def open(sleep: Callable[[float], None], seconds: float | None) -> Client:
@@ -115,7 +116,7 @@ def cancel(
         client = _client(server, key, patience)
         for stream in streams:
             done = client.cancel(stream)
-            print(f"{stream}: {'stopped' if done.cancelled else f'had ended as {done.state}'}")
+            print(f"{stream}: {'stopped' if done.cancelled else f'had ended as {done.state}'}", flush=True)
 
 
 @app.command()
@@ -185,9 +186,16 @@ def _asking(url: str, *, hint: bool = False) -> Iterator[None]:
     except ClientError as error:
         end(str(error), REFUSED)
     except KeyboardInterrupt:
+        if not sys.stdout.isatty():  # what is left over would wait for a reader who may not read on: `| less`
+            _leave_output()
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:  # whoever read our output has left: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
+
+
+def _leave_output() -> None:
+    """Nothing that is written from now on goes anywhere, nor what Python still writes when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _question(prompt: list[str] | None) -> str:
@@ -206,14 +214,24 @@ def _first_model(client: Client) -> str:
     return models[0]
 
 
-def _answer(client: Client, talk: Talk, question: str) -> None:
+def _answer(client: Client, stopper: Client, talk: Talk, question: str) -> None:
     """One answer as plain text; stopped on the server where the user stops it here."""
     answer = client.chat(talk.model, talk.ask(question), system=talk.system)
     try:
         _print(answer.pieces())
     except (KeyboardInterrupt, BrokenPipeError):
-        answer.cancel()
+        _stop(stopper, answer.id)
         raise
+
+
+def _stop(client: Client, id: str) -> None:
+    """Stop an answer; where that fails, say so."""
+    try:
+        client.cancel(id)
+    except Gone:
+        pass  # it had not begun
+    except ClientError as error:
+        print(f"It may go on: {error}", file=sys.stderr)
 
 
 def _print(pieces: Iterator[str]) -> None:

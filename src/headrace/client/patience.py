@@ -9,6 +9,8 @@ from headrace.client.errors import ClientError, Unreachable
 
 #: Seconds for which a server may stay away before it is given up.
 PATIENCE = 60.0
+#: The same where somebody waits for no more than that an answer is stopped.
+TO_STOP = 3.0
 #: The first pause and the longest, in seconds.
 PAUSES = (0.1, 5.0)
 #: Seconds of silence after which a connection counts as lost; a server that is there is heard from every fifteen.

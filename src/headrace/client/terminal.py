@@ -13,6 +13,7 @@ from headrace.client.blocking import Answer, Client
 from headrace.client.errors import ClientError, Gone
 from headrace.client.growing import faint
 from headrace.client.outcome import Outcome
+from headrace.client.patience import TO_STOP
 from headrace.client.showing import Showing
 from headrace.client.talk import Talk
 from headrace.client.visible import visible
@@ -29,8 +30,6 @@ HELP = """\
 Ctrl-C stops an answer. A line that ends in \\ goes on in the next."""
 
 _COMMAND = re.compile(r"/([a-z]*)(?:\s+(.*))?", re.DOTALL)
-#: Seconds for which a server is awaited that is to stop an answer.
-_TO_STOP = 3.0
 #: How an answer ended that was stopped here.
 _STOPPED = Outcome(state=State.CANCELLED, reason="cancelled")
 
@@ -47,7 +46,7 @@ class Terminal:
         read: Callable[[str], str] = input,
     ) -> None:
         self._client = open(self._wait, None)
-        self._stopper = open(time.sleep, _TO_STOP)
+        self._stopper = open(time.sleep, TO_STOP)
         self._talk = talk
         self._console = console
         self._read = read
