@@ -16,12 +16,11 @@ lapses by itself long after its last use, should nobody live who would remove it
 writes anything, since Redis takes nothing back; where its memory is full it refuses a script at its first write.
 """
 
+from headrace.stores.redis import signals_scripts as signals
 from headrace.stores.redis.connection import Script
 
 #: Streams that one call lets go of because they are old.
 MOST_AGED = 100
-#: Signals that a worker takes at once.
-MOST_TOLD = 1000
 
 _COMMON = """
 local P = table.remove(ARGV, 1)
@@ -309,38 +308,6 @@ wake(id)
 return 1
 """
 
-# ARGV: worker. Returns what it was told, the oldest first; it stays until the worker says that it has heard it.
-_TOLD = f"""
-return call('LRANGE', P .. 'told:' .. ARGV[1], 0, {MOST_TOLD - 1})
-"""
-
-# ARGV: worker, what it has heard.
-_HEARD = """
-for i = 2, #ARGV do call('LREM', P .. 'told:' .. ARGV[1], 1, ARGV[i]) end
-return 0
-"""
-
-# ARGV: id. Told also to a worker whose lease has lapsed, as while Redis was away: it may come back before it is reaped.
-_CANCEL = """
-local worker, outcome, gone = unpack(call('HMGET', meta(ARGV[1]), 'worker', 'outcome', 'gone'))
-if worker and not outcome and not gone then tell(worker, 'stop' .. ARGV[1]) end
-return 0
-"""
-
-# ARGV: id, worker, 1 where it has participants.
-_ATTEND = """
-local key = P .. '{' .. ARGV[1] .. '}p'
-if ARGV[3] == '1' then call('SADD', key, ARGV[2]); keep(key) else call('SREM', key, ARGV[2]) end
-return 0
-"""
-
-_PRESENT = """
-for _, worker in ipairs(call('SMEMBERS', P .. '{' .. ARGV[1] .. '}p')) do
-  if alive(worker) then return 1 end
-end
-return 0
-"""
-
 # ARGV: worker, how many.
 _UNRECORDED = """
 local key, told = P .. 'unrecorded:' .. ARGV[1], {}
@@ -400,11 +367,11 @@ class Scripts:
         self.beat = Script(common + _BEAT)
         self.dead = Script(common + _DEAD)
         self.close = Script(common + _CLOSE)
-        self.told = Script(common + _TOLD)
-        self.heard = Script(common + _HEARD)
-        self.cancel = Script(common + _CANCEL)
-        self.attend = Script(common + _ATTEND)
-        self.present = Script(common + _PRESENT)
+        self.told = Script(common + signals.TOLD)
+        self.heard = Script(common + signals.HEARD)
+        self.cancel = Script(common + signals.CANCEL)
+        self.attend = Script(common + signals.ATTEND)
+        self.present = Script(common + signals.PRESENT)
         self.unrecorded = Script(common + _UNRECORDED)
         self.mark = Script(common + _MARK)
         self.expire = Script(common + _EXPIRE)
