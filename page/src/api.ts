@@ -147,7 +147,7 @@ export const conversations = {
     call<Listed>("GET", `/api/conversations?${new URLSearchParams({ search, before, limit: "50" })}`, given(signal)),
   create: (id: string, title: string, settings: Settings, signal?: AbortSignal) =>
     call<Conversation>("POST", "/api/conversations", { body: { id, title, settings }, ...given(signal) }),
-  read: (id: string) => call<Conversation>("GET", at(id)),
+  read: (id: string, signal?: AbortSignal) => call<Conversation>("GET", at(id), given(signal)),
   change: (id: string, change: { title?: string; settings?: Settings; leaf?: string }) =>
     call<Omit<Conversation, "messages">>("PATCH", at(id), { body: change }),
   remove: (id: string) => call<{ id: string; deleted: true }>("DELETE", at(id)),
@@ -159,7 +159,8 @@ export const conversations = {
 
 export const streams = {
   followed: (id: string) => `/v1/streams/${encodeURIComponent(id)}?as=ui&participate=1`,
-  cancel: (id: string) => call<{ cancelled: boolean; state: string }>("POST", `/v1/streams/${encodeURIComponent(id)}/cancel`),
+  cancel: (id: string, signal?: AbortSignal) =>
+    call<{ cancelled: boolean; state: string }>("POST", `/v1/streams/${encodeURIComponent(id)}/cancel`, given(signal)),
 };
 
 export const models = () => call<{ data: { id: string }[] }>("GET", "/v1/models");

@@ -9,7 +9,7 @@ import { awaited } from "./live.ts";
 import { modelOf } from "./models.ts";
 import { dismiss, tell } from "./notice.ts";
 import { keepFocus } from "./screen.ts";
-import { persistently } from "./trying.ts";
+import { persistently, type Trying } from "./trying.ts";
 
 /** What is asked for: a new message, below `parent`, or that `parent` is answered again or continued. */
 export interface Wish {
@@ -20,6 +20,7 @@ export interface Wish {
 }
 
 const TITLE = 60; // characters
+const SOON = 5_000; // milliseconds
 const stops = new Map<string, AbortController>();
 
 /** Send a new message below the end of the shown branch. */
@@ -87,9 +88,21 @@ async function submit(at: Shown, request: Ask, signal: AbortSignal): Promise<voi
     await persistently((until) => conversations.create(at.id, title, at.settings, until), how);
     if (shown.value.id === at.id) save(title);
   }
-  const done = async (): Promise<boolean> => (await refresh(), !unsent.value.some((message) => message.id === request.id));
+  const done = (): Promise<boolean> => taken(at.id, request.id, how);
   const asked = await persistently((until) => conversations.ask(at.id, request, until), { ...how, done });
   if (asked) confirm(at.id, confirmed(asked));
+}
+
+/** Whether the server has what was asked. That is in its own conversation; another one may be shown by now. */
+async function taken(conversation: string, answer: string, { signal, timeout }: Trying): Promise<boolean> {
+  try {
+    const { messages } = await conversations.read(conversation, AbortSignal.any([signal, AbortSignal.timeout(timeout)]));
+    if (!messages.some((message) => message.id === answer)) return false;
+  } catch {
+    return false;
+  }
+  if (shown.value.id === conversation) await refresh(signal);
+  return true;
 }
 
 const confirmed = ({ message, answer }: Asked): Message[] => (message ? [message, answer] : [answer]);
@@ -118,7 +131,7 @@ function wait(id: string, waiting: boolean): void {
 
 /** Stop the answers that grow in the shown branch. */
 export async function stop(): Promise<void> {
-  if (growing.value.some((message) => message.stream === null)) await refresh();
+  if (growing.value.some((message) => message.stream === null)) await refresh(AbortSignal.timeout(SOON));
   await Promise.all(growing.value.map(stopOne));
   keepFocus();
 }
@@ -126,7 +139,7 @@ export async function stop(): Promise<void> {
 async function stopOne({ id, stream }: Message): Promise<void> {
   if (stream === null) return stops.get(id)?.abort();
   try {
-    await persistently(() => streams.cancel(stream), { signal: AbortSignal.timeout(30_000), timeout: 10_000 });
+    await persistently((until) => streams.cancel(stream, until), { signal: AbortSignal.timeout(30_000), timeout: 10_000 });
     await refresh();
   } catch (error) {
     tell(error, () => void stop());

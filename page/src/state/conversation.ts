@@ -68,18 +68,18 @@ let changes = 0;
 /** How many of the changes are still on their way to the server. */
 let underway = 0;
 
-/** Fetch the shown conversation anew. */
-export async function refresh(): Promise<void> {
+/** Fetch the shown conversation anew; `until` gives that up. */
+export async function refresh(until?: AbortSignal): Promise<void> {
   const { id, saved } = shown.value;
   const before = changes;
   if (!saved) return;
   try {
-    const found = await conversations.read(id);
+    const found = await conversations.read(id, until);
     if (shown.value.id !== id) return;
     if (before === changes) take(found);
-    else await refresh();
+    else await refresh(until);
   } catch (error) {
-    if (shown.value.id === id) lose(error);
+    if (shown.value.id === id && !until?.aborted) lose(error);
   }
 }
 

@@ -15,6 +15,7 @@ export const notice = signal<Notice | null>(null);
 /** What an error says to a person. */
 export function explained(error: unknown): string {
   const said = words.value;
+  if (error instanceof DOMException && error.name === "TimeoutError") return said.unreachable;
   if (!(error instanceof Refused)) return said.failedHere;
   if (error.status === UNREACHED) return said.unreachable;
   const known: Record<number, string> = { 401: said.sessionOver, 404: said.notFound, 413: said.tooLarge, 429: said.tooMany };
