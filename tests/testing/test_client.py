@@ -2,8 +2,8 @@
 
 import pytest
 
+from headrace.testing.child import free_port
 from headrace.testing.client import Client
-from headrace.testing.server import free_port
 
 
 async def test_one_that_was_never_connected_hangs_up_like_others():

@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Mapping
 
 from headrace.gates.gate import Gate
+from headrace.testing.child import ServerFailed, installed
 from headrace.testing.nginx import SHIPPED
-from headrace.testing.server import ServerFailed, installed
 
 #: What each of them does, in the order in which they are run. Each has a module of its name, with a ``gate``.
 GATES: Mapping[str, str] = {

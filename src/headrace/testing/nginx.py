@@ -1,15 +1,13 @@
-"""A real nginx in front of servers, with the site that ships (``deploy/nginx.conf``), ended by its process id."""
+"""A real nginx in front of servers, with the site that ships (``deploy/nginx.conf``)."""
 
 import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
-from headrace.testing.server import START, STOP, ServerFailed, free_port, installed
+from headrace.testing.child import Child, ServerFailed, free_port, installed
 
 #: In a checkout, which is where the experiments with nginx are run.
 SHIPPED = Path(__file__).parents[3] / "deploy" / "nginx.conf"
@@ -30,47 +28,38 @@ http {{
 _NODES = re.compile(r"(?:^ *server 127\.0\.0\.1:\d+.*;.*\n)+", re.MULTILINE)
 
 
-class Nginx:
-    """One nginx before the servers at these ports of loopback. Use it as a context; it listens when that is entered.
+class Nginx(Child):
+    """One nginx before the servers at these ports of loopback.
 
     ``plain`` is another site than the one that ships; in it ``{port}`` and ``{upstream}`` are filled in.
     """
 
+    END = signal.SIGTERM  # its workers would outlive it
+
     def __init__(self, folder: Path, ports: Sequence[int], *, plain: str = "") -> None:
+        super().__init__("nginx")
         self.port = free_port()
         self.folder = folder
         self._config = folder / "nginx.conf"
         found = plain.format(port=self.port, upstream=ports[0]) if plain else site(self.port, ports)
         self._config.write_text(_AROUND.format(folder=folder, site=found))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     @property
     def command(self) -> list[str]:
         """Starts it; with ``-t`` it looks at its configuration only."""
         return [installed("nginx"), "-p", str(self.folder), "-c", str(self._config), "-e", f"{self.folder}/start.log"]
 
-    def start(self) -> None:
-        """Start it, and wait until it listens. Raises ServerFailed."""
-        self._process = subprocess.Popen(self.command)  # noqa: S603 - our own words
-        deadline = time.monotonic() + START
-        while not _listens(self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ServerFailed("nginx did not start")
-            time.sleep(0.02)
+    def launch(self) -> "subprocess.Popen[bytes]":
+        """Start it; the caller ends it."""
+        return subprocess.Popen(self.command)  # noqa: S603 - our own words
 
-    def stop(self) -> None:
-        """End it with all its workers, and wait."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(STOP)
+    def ready(self) -> bool:
+        """Whether it listens."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
 
 def site(listen: int, ports: Sequence[int]) -> str:
@@ -87,11 +76,3 @@ def _parameters(shipped: str) -> str:
     """What the nodes that ship have behind their address."""
     found = re.search(r"^ *server 127\.0\.0\.1:\d+([^;]*);", shipped, re.MULTILINE)
     return found[1] if found else ""
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -1,24 +1,15 @@
-"""A real server process: started on a free port with a folder of its own, ended by its process id.
-
-Unlike the rest of this package it starts processes and sleeps; it is for proofs that nothing less can give.
-"""
+"""A real server process: started on a free port with a folder of its own."""
 
 import http.client
 import json
 import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-#: Seconds in which a server must answer, and in which it must have ended.
-START = 15.0
-STOP = 15.0
+from headrace.testing.child import Child, ServerFailed, free_port
 
 #: Starts the command line of this installation.
 COMMAND = (sys.executable, "-m", "headrace")
@@ -31,15 +22,11 @@ KINDS = ("granian", "uvicorn")
 _PASSED = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV")
 
 
-class ServerFailed(Exception):
-    """A server did not start, answer or stop in its time."""
+class HeadraceServer(Child):
+    """One server. ``toml`` is its configuration; ``kind`` says what serves it. It keeps the port that it once had.
 
-
-class HeadraceServer:
-    """One server. ``toml`` is its configuration; ``kind`` says what serves it. Use it as a context.
-
-    ``wrapper`` is a command that executes the one that follows it; ``command`` starts Headrace's command line. Methods
-    raise ServerFailed where the server does not do what it should.
+    ``wrapper`` is a command that executes the one that follows it; ``command`` starts Headrace's command line. With
+    several workers its process is their supervisor.
     """
 
     def __init__(
@@ -54,6 +41,7 @@ class HeadraceServer:
         wrapper: Sequence[str] = (),
         command: Sequence[str] = COMMAND,
     ) -> None:
+        super().__init__("the server")
         self.command = command
         self.wrapper = wrapper
         self.folder = folder
@@ -64,42 +52,22 @@ class HeadraceServer:
         self._config = folder / "headrace.toml"
         self._config.write_text(toml)
         self.log = folder / "server.log"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     @property
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def pid(self) -> int:
-        """Its process id (the supervisor's, where it has several workers)."""
-        if self.process is None:
-            raise ServerFailed("it is not running")
-        return self.process.pid
+    def ready(self) -> bool:
+        """Whether it says so."""
+        try:
+            return self.request("GET", "/ready")[0] == 200
+        except OSError:
+            return False
 
-    def start(self) -> None:
-        """Start it, on the port that it had before if it had one, and wait until it is ready."""
-        self.process = self.launch()
-        deadline = time.monotonic() + START
-        while True:
-            if self.process.poll() is not None:
-                raise ServerFailed(f"it ended with {self.process.returncode}:\n{self.log.read_text()}")
-            try:
-                if self.request("GET", "/ready")[0] == 200:
-                    return
-            except OSError:
-                pass
-            if time.monotonic() > deadline:
-                raise ServerFailed(f"it was not ready in time:\n{self.log.read_text()}")
-            time.sleep(0.05)
+    def said(self) -> str:
+        """Its log."""
+        return self.log.read_text()
 
     def launch(self) -> "subprocess.Popen[bytes]":
         """Start a process and wait for nothing; the caller ends it."""
@@ -129,24 +97,6 @@ class HeadraceServer:
                 stdin=subprocess.DEVNULL,
             )
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """End it by its process id and wait; returns its exit status."""
-        process, self.process = self.process, None
-        if process is None:
-            return 0
-        if process.poll() is None:
-            process.send_signal(number)
-        try:
-            return process.wait(STOP)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise ServerFailed(f"it did not stop:\n{self.log.read_text()}") from None
-
-    def kill(self) -> None:
-        """``kill -9``: nothing is put in order."""
-        self.stop(signal.SIGKILL)
-
     def request(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, timeout: float = 10
     ) -> tuple[int, dict[str, str], bytes]:
@@ -166,18 +116,3 @@ class HeadraceServer:
         if not 200 <= status < 300:
             raise ServerFailed(f"{method} {path}: {status} {reply[:500]!r}")
         return json.loads(reply)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def installed(name: str) -> str:
-    """Where a program of this machine is. Raises ServerFailed where there is none of that name."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
-    if found is None:
-        raise ServerFailed(f"{name} is needed, and is not on this machine")
-    return found
