@@ -1,7 +1,9 @@
 """``headrace selftest``: gates by name, their figures as JSON, and a status that says whether they hold."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,11 @@ from headrace.gates.gate import Report
 def selftest(*args: str) -> "subprocess.CompletedProcess[bytes]":
     command = [sys.executable, "-m", "headrace", "selftest", *args]
     return subprocess.run(command, capture_output=True, timeout=60, check=False)
+
+
+def children(pid: int) -> list[int]:
+    """Which processes it has started, from whichever of its threads."""
+    return [int(child) for told in Path(f"/proc/{pid}/task").glob("*/children") for child in told.read_text().split()]
 
 
 def test_it_says_which_gates_there_are():
@@ -48,3 +55,16 @@ def test_figures_are_json_and_go_into_the_report_too(tmp_path: Path):
     assert (told.gate, told.seed, told.holds, done.returncode) == ("kill", 5, True, 0)
     assert msgspec.json.decode((tmp_path / "r").read_bytes(), type=list[Report]) == [told]
     assert [path.name for path in tmp_path.iterdir()] == ["r"], "what a gate made is gone"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_what_a_gate_has_started(tmp_path: Path, number: int):
+    command = [sys.executable, "-m", "headrace", "selftest", "kill", "--size", "1", "--folder", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not (started := children(process.pid)):
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.wait(20) not in (0, 1)
+    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+    assert list(tmp_path.iterdir()) == []

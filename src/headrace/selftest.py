@@ -1,10 +1,11 @@
 """The self-test: ``headrace selftest`` runs the gates on this machine, and its disk, and tells what they found."""
 
-import asyncio
 import secrets
 import shutil
+import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ import msgspec
 import typer
 
 from headrace.gates.catalogue import GATES, gate, lacking
-from headrace.gates.gate import Report, Run, run
+from headrace.gates.gate import Report, Run, run_alone
 
 #: How much of each experiment is run where nobody says.
 SIZE = 0.05
@@ -31,7 +32,7 @@ def selftest(
 ) -> None:
     """Prove the promises on this machine: kill, cut, fill and flood a server of its own, and count what is lost.
 
-    Prints a line of JSON for each gate. Exits with 1 where one falls short.
+    Prints a line of JSON for each gate. Exits with 1 where one falls short. SIGTERM and Ctrl-C end what it has started.
     """
     if listed:
         for name, caption in GATES.items():
@@ -41,7 +42,8 @@ def selftest(
         raise typer.BadParameter(f"there is no gate {unknown[0]!r}; see --list")
     if impossible := [name for name in names or () if lacking(name)]:
         raise typer.BadParameter(f"{impossible[0]}: {lacking(impossible[0])}")
-    reports = _run(names or _possible(), size, secrets.randbits(32) if seed is None else seed, folder)
+    with _terminable():
+        reports = _run(names or _possible(), size, secrets.randbits(32) if seed is None else seed, folder)
     if report is not None:
         report.write_bytes(msgspec.json.format(msgspec.json.encode(reports), indent=1) + b"\n")
     short = [each.gate for each in reports if not each.holds]
@@ -58,12 +60,22 @@ def _possible() -> Sequence[str]:
     return [name for name in GATES if not lacking(name)]
 
 
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """While this lasts, SIGTERM is an interrupt: the gate is cancelled, and what it has started is ended."""
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _run(names: Sequence[str], size: float, seed: int, folder: Path | None) -> Sequence[Report]:
     reports = []
     for name in names:
         place = Path(tempfile.mkdtemp(prefix=f"headrace-{name}-", dir=folder))
         try:
-            reports.append(asyncio.run(run(name, gate(name), Run(place, seed, size))))
+            reports.append(run_alone(name, gate(name), Run(place, seed, size)))
         finally:
             shutil.rmtree(place, ignore_errors=True)
         typer.echo(msgspec.json.encode(reports[-1]))

@@ -5,6 +5,7 @@ this installation, upstreams with a script), breaks it in the ways that it is ab
 the experiment itself was not possible.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from headrace.testing.child import end_all
 from headrace.testing.server import COMMAND, HeadraceServer
 
 
@@ -94,3 +96,11 @@ async def run(name: str, gate: Gate, made: Run) -> Report:
         seconds=round(time.monotonic() - began, 1),
         figures=tuple(made.figures),
     )
+
+
+def run_alone(name: str, gate: Gate, made: Run) -> Report:
+    """The same, in a process that is there for that alone: all that it has started has ended, whatever ends it."""
+    try:
+        return asyncio.run(run(name, gate, made))
+    finally:
+        end_all()
