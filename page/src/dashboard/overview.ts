@@ -66,15 +66,19 @@ export const broken = signal<unknown>(null);
 /** Records per second, of all streams that are shown. */
 export const rate = computed(() => overview.value?.streams.reduce((sum, stream) => sum + stream.rate, 0) ?? 0);
 
-/** Listen for as long as the page is there. */
+let latest = new AbortController();
+
+/** Listen for as long as the page is there, or until somebody listens anew. */
 export async function listen(): Promise<void> {
+  latest.abort();
+  const { signal } = (latest = new AbortController());
   broken.value = null;
   const onstate = (state: Link): void => void (link.value = state);
   try {
-    for await (const { event, data } of follow("/api/overview", { patience: Infinity, onstate }))
+    for await (const { event, data } of follow("/api/overview", { patience: Infinity, onstate, signal }))
       if (event === "overview") take(JSON.parse(data) as Overview);
   } catch (error) {
-    if (!isOver(error)) broken.value = error;
+    if (!signal.aborted && !isOver(error)) broken.value = error;
   }
 }
 
