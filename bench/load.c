@@ -2,30 +2,28 @@
  *
  * Every stream must answer 200 and chunked, carry its number of chunks in order (" @" and 19 digits, the upstream's
  * CLOCK_MONOTONIC in nanoseconds), hold its dialect's end ([DONE], or what --end names), and finish with the zero chunk.
- * With --repeats, stamps after the last of them are the whole text once more. Latency is the time from that stamp to the moment it was read here.
- * CPU time is that of the processes named, over the window, by the kernel's nanosecond clock of each.
+ * With --repeats, stamps after the last of them are the whole text once more. Latency is the time from that stamp to the
+ * moment it was read here. CPU time is that of the processes named, over the window, by the kernel's nanosecond clock of
+ * each.
  *
- * Where the body has "#####", each stream puts its own number.
+ * Where the path or the body has "#####", each stream puts its own number, from 1. With --hold, the program says "open"
+ * and how many once every stream has had its first chunk or failed, and ends with its standard input.
  *
  * load --port P --path /v1/chat/completions --body JSON --streams N --chunks PER_STREAM [--ramp S] [--repeat K]
- *      [--repeats 1] [--end TEXT] [--from S --to S] [--limit S] [--core N] [--pid P]...      prints one JSON object
+ *      [--method GET] [--header LINE]... [--repeats 1] [--hold 1] [--end TEXT] [--from S --to S] [--limit S] [--core N]
+ *      [--pid P]...                                                                         prints one JSON object
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "measure.h"
 
 enum { HEAD, SIZE, DATA, DATA_END, TRAILER };
-enum { MAX_PIDS = 32 };
 
 typedef struct {
     int fd, state, digits, asked;
@@ -36,85 +34,19 @@ typedef struct {
     char line[4096]; /* a header or chunk-size line in the making */
 } Stream;
 
-typedef struct {
-    uint64_t *values;
-    size_t count, room;
-} Series;
-
 static struct {
-    int port, core, pids[MAX_PIDS], pid_count;
-    const char *path, *body, *end;
-    unsigned streams, chunks, repeat, repeats;
-    double ramp, from, to, limit;
-} option = {.core = -1, .streams = 1, .chunks = 100, .repeat = 1, .to = 1e9, .limit = 60, .path = "/", .body = "{}",
-            .end = "[DONE]"};
+    int port;
+    const char *method, *path, *body, *end;
+    unsigned streams, chunks, repeat, repeats, hold;
+    double ramp, limit;
+} option = {.streams = 1, .chunks = 100, .repeat = 1, .limit = 60, .method = "POST", .path = "/", .body = "", .end = "[DONE]"};
 
 static Series latency, first_byte, first_chunk;
 static unsigned completed, failed, disordered, ended;
 static uint64_t began, chunks_in_window;
-static int epoll_fd, in_window;
-static char request[8192], *number; /* where the number of the stream stands in it */
+static int epoll_fd;
+static char request[8192], headers[2048], *number; /* where the number of the stream stands in the request */
 static size_t request_len;
-
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/* ---- figures ---- */
-
-static void add(Series *series, uint64_t value) {
-    if (series->count == series->room) {
-        series->room = series->room ? series->room * 2 : 4096;
-        series->values = realloc(series->values, series->room * sizeof value);
-    }
-    series->values[series->count++] = value;
-}
-
-static int by_value(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void print_series(const char *name, Series *series) {
-    size_t n = series->count;
-    if (!n) {
-        printf("\"%s\": null, ", name);
-        return;
-    }
-    qsort(series->values, n, sizeof *series->values, by_value);
-    printf("\"%s\": {\"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}, ", name, (double)series->values[n / 2] / 1e6,
-           (double)series->values[n * 99 / 100] / 1e6, (double)series->values[n - 1] / 1e6);
-}
-
-/* CPU seconds of the processes named, and of all that ran on their core. */
-static double cpu_of_processes(void) {
-    double sum = 0;
-    for (int i = 0; i < option.pid_count; i++) {
-        clockid_t clock;
-        struct timespec used;
-        if (clock_getcpuclockid(option.pids[i], &clock) || clock_gettime(clock, &used)) continue;
-        sum += (double)used.tv_sec + (double)used.tv_nsec / 1e9;
-    }
-    return sum;
-}
-
-static double cpu_of_core(void) {
-    char line[512], name[32];
-    double sum = 0;
-    FILE *stat = fopen("/proc/stat", "r");
-    snprintf(name, sizeof name, "cpu%d ", option.core);
-    while (stat && fgets(line, sizeof line, stat)) {
-        unsigned long long user, nice, system, idle, iowait, irq, softirq, steal;
-        if (strncmp(line, name, strlen(name))) continue;
-        if (sscanf(line + strlen(name), "%llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &iowait,
-                   &irq, &softirq, &steal) == 8)
-            sum = (double)(user + nice + system + irq + softirq + steal) / (double)sysconf(_SC_CLK_TCK);
-    }
-    if (stat) fclose(stat);
-    return sum;
-}
 
 /* ---- one stream ---- */
 
@@ -157,7 +89,7 @@ static void on_stamp(Stream *s, uint64_t now) {
     if (s->stamp <= s->last_stamp) disordered++;
     s->last_stamp = s->stamp;
     if (s->chunks++ == 0) add(&first_chunk, now - s->asked_at);
-    if (!in_window) return;
+    if (!measured.is_open) return;
     chunks_in_window++;
     add(&latency, now - s->stamp);
 }
@@ -260,68 +192,78 @@ static void receive(Stream *s, uint64_t now) {
 static void read_options(int argc, char **argv) {
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
+        if (measure_option(name, value)) continue;
         if (!strcmp(name, "--port")) option.port = atoi(value);
+        else if (!strcmp(name, "--method")) option.method = value;
         else if (!strcmp(name, "--path")) option.path = value;
         else if (!strcmp(name, "--body")) option.body = value;
+        else if (!strcmp(name, "--header")) add_header(headers, sizeof headers, value);
         else if (!strcmp(name, "--repeats")) option.repeats = (unsigned)atoi(value);
+        else if (!strcmp(name, "--hold")) option.hold = (unsigned)atoi(value);
         else if (!strcmp(name, "--end")) option.end = value;
         else if (!strcmp(name, "--streams")) option.streams = (unsigned)atoi(value);
         else if (!strcmp(name, "--chunks")) option.chunks = (unsigned)atoi(value);
         else if (!strcmp(name, "--repeat")) option.repeat = (unsigned)atoi(value);
         else if (!strcmp(name, "--ramp")) option.ramp = atof(value);
-        else if (!strcmp(name, "--from")) option.from = atof(value);
-        else if (!strcmp(name, "--to")) option.to = atof(value);
         else if (!strcmp(name, "--limit")) option.limit = atof(value);
-        else if (!strcmp(name, "--core")) option.core = atoi(value);
-        else if (!strcmp(name, "--pid") && option.pid_count < MAX_PIDS) option.pids[option.pid_count++] = atoi(value);
     }
-    request_len = (size_t)snprintf(request, sizeof request,
-        "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer bench\r\nContent-Type: application/json\r\n"
-        "Accept: text/event-stream\r\nContent-Length: %zu\r\n\r\n%s",
-        option.path, option.port, strlen(option.body), option.body);
+    request_len = compose(request, sizeof request, option.method, option.path, option.port, headers, option.body);
     number = strstr(request, "#####");
 }
 
-int main(int argc, char **argv) {
+/* Say that all streams are open, once they are. Standard input is watched from then on: its end is the run's. */
+static void tell_that_open(void) {
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    if (!option.hold || first_chunk.count + failed < option.streams) return;
+    printf("open %zu\n", first_chunk.count);
+    fflush(stdout);
+    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, STDIN_FILENO, &event);
+    option.hold = 0;
+}
+
+/* Open what is due, and ask again where it is time to. Returns how many have been opened. */
+static unsigned ask_what_is_due(Stream *streams, unsigned opened, uint64_t now) {
+    while (opened < option.streams && streams[opened].start <= now) open_stream(&streams[opened++], now);
+    for (unsigned i = 0; option.repeat > 1 && i < opened; i++)
+        if (streams[i].fd >= 0 && !streams[i].asked && streams[i].start <= now) ask(&streams[i], now);
+    return opened;
+}
+
+/* Until all streams have ended, the time is up, or standard input has. */
+static void run(Stream *streams) {
     struct epoll_event events[256];
-    double cpu = 0, core = 0, window = 0;
-    int window_over = 0;
+    for (unsigned opened = 0; ended < option.streams;) {
+        uint64_t now = now_ns();
+        double elapsed = (double)(now - began) / 1e9;
+        if (elapsed > option.limit) return;
+        opened = ask_what_is_due(streams, opened, now);
+        window_at(elapsed);
+        int count = epoll_wait(epoll_fd, events, 256, 1);
+        for (int i = 0; i < count; i++) {
+            if (!events[i].data.ptr) return;
+            receive(events[i].data.ptr, now_ns());
+        }
+        tell_that_open();
+    }
+}
+
+int main(int argc, char **argv) {
     read_options(argc, argv);
     Stream *streams = calloc(option.streams, sizeof *streams);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     began = now_ns();
     for (unsigned i = 0; i < option.streams; i++) {
         streams[i].fd = -1;
-        streams[i].number = i;
+        streams[i].number = i + 1;
         streams[i].start = began + (uint64_t)(option.ramp * 1e9 * i / option.streams);
     }
-    for (unsigned opened = 0; ended < option.streams;) {
-        uint64_t now = now_ns();
-        double elapsed = (double)(now - began) / 1e9;
-        if (elapsed > option.limit) break;
-        while (opened < option.streams && streams[opened].start <= now) open_stream(&streams[opened++], now);
-        for (unsigned i = 0; option.repeat > 1 && i < opened; i++)
-            if (streams[i].fd >= 0 && !streams[i].asked && streams[i].start <= now) ask(&streams[i], now);
-        if (!in_window && !window_over && elapsed >= option.from) {
-            in_window = 1, window = elapsed;
-            cpu = cpu_of_processes(), core = cpu_of_core();
-        } else if (in_window && elapsed >= option.to) {
-            in_window = 0, window_over = 1, window = elapsed - window;
-            cpu = cpu_of_processes() - cpu, core = cpu_of_core() - core;
-        }
-        int count = epoll_wait(epoll_fd, events, 256, 1);
-        for (int i = 0; i < count; i++) receive(events[i].data.ptr, now_ns());
-    }
-    if (in_window) {
-        window = (double)(now_ns() - began) / 1e9 - window;
-        cpu = cpu_of_processes() - cpu, core = cpu_of_core() - core;
-    }
+    run(streams);
+    window_close((double)(now_ns() - began) / 1e9);
     printf("{\"completed\": %u, \"failed\": %u, \"unfinished\": %u, \"disordered\": %u, ", completed, failed,
            option.streams - ended, disordered);
     print_series("latency_ms", &latency);
     print_series("first_byte_ms", &first_byte);
     print_series("first_chunk_ms", &first_chunk);
-    printf("\"window_s\": %.3f, \"chunks\": %llu, \"cpu_s\": %.6f, \"core_s\": %.2f}\n", window,
-           (unsigned long long)chunks_in_window, cpu, core);
+    print_window(chunks_in_window);
     return 0;
 }

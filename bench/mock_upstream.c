@@ -4,7 +4,8 @@
  * ends in /messages, else of chat chunks. A piece of text is about 230 bytes, and they are paced one by one: the first
  * at once, the others every 1/rate seconds from a random phase on, so that streams do not beat in step. Each piece's
  * text is " @" and 19 digits: CLOCK_MONOTONIC in nanoseconds just before it was sent. What the socket does not take
- * waits in memory, with its first timestamp: a slow reader shows as latency. GET answers a list of models.
+ * waits in memory, with its first timestamp: a slow reader shows as latency. At rate 0 nothing follows the first piece.
+ * GET answers a list of models.
  *
  * mock_upstream --port P --rate CHUNKS_PER_SECOND --chunks PER_STREAM     prints "ready" and runs until SIGTERM.
  */
@@ -213,6 +214,7 @@ static int send_next(Connection *c) {
     size += put_event(frame + size, c->dialect->piece, c, before + c->sent);
     if (++c->sent < chunks_per_stream) {
         if (!push(c, frame, size)) return 0;
+        if (!interval_ns) return 1;
         uint64_t wait = c->sent == 1 ? (uint64_t)((double)interval_ns * drand48()) : interval_ns;
         timer_set(c, c->due + wait);
         return 1;
@@ -297,7 +299,7 @@ int main(int argc, char **argv) {
         if (!strcmp(argv[i], "--rate")) rate = atof(argv[i + 1]);
         if (!strcmp(argv[i], "--chunks")) chunks_per_stream = (unsigned)atoi(argv[i + 1]);
     }
-    interval_ns = (uint64_t)(1e9 / rate);
+    interval_ns = rate > 0 ? (uint64_t)(1e9 / rate) : 0;
     signal(SIGPIPE, SIG_IGN);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     int listener = listen_on(port), clock_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);

@@ -1,27 +1,23 @@
-"""The processes of a measurement: the mock upstream, and what stands between it and the load."""
+"""What stands between the mock upstream and the load: nothing, nginx, or Headrace."""
 
 import contextlib
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
-CHAT = "/v1/chat/completions"
-#: Seconds that a process gets to listen, and to end.
-PATIENCE = 20.0
+from processes import PATIENCE, cores, family, free_port, running
 
 NGINX_CONF = """\
 worker_processes 1;
 daemon off;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log error;
-events {{ worker_connections 16384; }}
+events {{ worker_connections 32768; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
@@ -39,6 +35,7 @@ http {{
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_buffering off;
+            proxy_read_timeout 1h;
         }}
     }}
 }}
@@ -52,6 +49,9 @@ port = {port}
 [store]
 data = "{folder}/data"
 durability = "process"
+
+[deadlines]
+idle = "1h"
 
 [upstreams.bench]
 kind = "openai"
@@ -77,37 +77,26 @@ models = ["bench-messages"]
 
 @dataclass(frozen=True)
 class Relay:
-    """Something that listens: where, and which processes its CPU time is to be read from (none for the upstream)."""
+    """Something that listens: where, and which processes its figures are to be read from (none for the upstream).
+
+    ``headers`` are the lines that it wants in each request.
+    """
 
     port: int
     pids: tuple[int, ...] = ()
+    headers: tuple[str, ...] = ("Authorization: Bearer bench",)
 
 
-def cores() -> tuple[int, int]:
-    """One core for the relay, one for everything else. The same twice on a machine with one."""
-    available = sorted(os.sched_getaffinity(0))
-    return available[0], available[-1]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def compiled(name: str, folder: Path) -> Path:
-    """The program of ``bench/<name>.c``, built with the machine's C compiler."""
-    program = folder / name
-    subprocess.run(["cc", "-O2", "-o", program, HERE / f"{name}.c"], check=True)
-    return program
+#: Starts a relay before an upstream, in a folder.
+Start = Callable[[Relay, Path], AbstractContextManager[Relay]]
 
 
 @contextlib.contextmanager
 def mock_upstream(program: Path, *, rate: int, chunks: int) -> Iterator[Relay]:
+    """The upstream, on the core of the load. At rate 0 its streams fall silent after their first chunk."""
     port = free_port()
     command = [program, "--port", port, "--rate", rate, "--chunks", chunks]
-    with _running(command, core={cores()[1]}, port=port, log=program.with_suffix(".log")):
+    with running(command, core={cores()[1]}, port=port, log=program.with_suffix(".log")):
         yield Relay(port)
 
 
@@ -126,11 +115,11 @@ def nginx(upstream: Relay, folder: Path) -> Iterator[Relay]:
     conf.write_text(user + NGINX_CONF.format(folder=folder, port=port, upstream=upstream.port))
     program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") or "nginx"
     command = [program, "-p", folder, "-c", conf, "-e", folder / "error.log"]
-    with _running(command, core={cores()[0]}, port=port, log=folder / "nginx.log") as pid:
+    with running(command, core={cores()[0]}, port=port, log=folder / "nginx.log") as pid:
         yield Relay(port, family(pid))
 
 
-def headrace(upstream: Relay, folder: Path) -> contextlib.AbstractContextManager[Relay]:
+def headrace(upstream: Relay, folder: Path) -> AbstractContextManager[Relay]:
     """``headrace serve`` with one worker, its SQLite store, durability ``process``."""
     return headrace_workers(upstream, folder, workers=1, on={cores()[0]})
 
@@ -142,7 +131,7 @@ def headrace_workers(upstream: Relay, folder: Path, *, workers: int, on: set[int
     conf = folder / "headrace.toml"
     conf.write_text(HEADRACE_TOML.format(folder=folder, port=port, upstream=upstream.port))
     command = [sys.executable, "-m", "headrace", "serve", "--config", conf, "--workers", workers]
-    with _running(command, core=on, port=port, log=folder / "headrace.log", cwd=folder) as pid:
+    with running(command, core=on, port=port, log=folder / "headrace.log", cwd=folder) as pid:
         _until_ready(pid, workers)
         yield Relay(port, family(pid))
 
@@ -155,51 +144,4 @@ def _until_ready(pid: int, workers: int) -> None:
     time.sleep(2.0 if workers > 1 else 0.0)
 
 
-def family(pid: int) -> tuple[int, ...]:
-    """A process and all that descend from it."""
-    found = [pid]
-    for parent in found:
-        for listing in Path(f"/proc/{parent}/task").glob("*/children"):
-            found.extend(int(child) for child in listing.read_text().split())
-    return tuple(found)
-
-
-@contextlib.contextmanager
-def _running(
-    command: Sequence[object], *, core: set[int], port: int, log: Path, cwd: Path | None = None
-) -> Iterator[int]:
-    """A process bound to its cores from its first moment on, listening; ended on the way out."""
-    mine = os.sched_getaffinity(0)
-    limits = _file_limit()
-    with log.open("wb") as output:
-        os.sched_setaffinity(0, core)  # inherited, by its threads and children too
-        try:
-            process = subprocess.Popen(
-                [*limits, *map(str, command)], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd
-            )
-        finally:
-            os.sched_setaffinity(0, mine)
-    try:
-        _until_listening(process, port, log)
-        yield process.pid
-    finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _file_limit() -> list[str]:
-    """A stream is two file descriptors in a relay: the usual 1,024 are too few for a thousand."""
-    return ["prlimit", "--nofile=20000:20000"] if os.geteuid() == 0 and shutil.which("prlimit") else []
-
-
-def _until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
-            return
-        time.sleep(0.05)
-    sys.exit(f"{process.args!r} does not listen on {port}:\n{log.read_text(errors='replace')[-2000:]}")
+RELAYS: dict[str, Start] = {"direct": direct, "nginx": nginx, "headrace": headrace}

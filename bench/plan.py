@@ -1,0 +1,37 @@
+"""Which relays meet which scenarios."""
+
+from dataclasses import dataclass
+
+from dialects import CLIENTS, MODELS
+from processes import streams_that_fit
+from scenarios import FirstByte, Idle, Pair, Scenario, Steady
+
+
+@dataclass(frozen=True)
+class Task:
+    """A scenario and those who meet it, by name."""
+
+    scenario: Scenario
+    relays: tuple[str, ...]
+
+
+def plan(*, quick: bool) -> list[Task]:
+    """All that is measured in a round; the plain 200 streams come first."""
+    both = ("nginx", "headrace")
+    steady, repeat = (4.0, 10) if quick else (6.0, 30)
+    return [
+        *(Task(Steady(streams, 50, steady), ("direct", *both)) for streams in (200, 500, 1000)),
+        *(Task(FirstByte(streams, repeat), ("direct", *both)) for streams in (1, 50)),
+        *(Task(Idle(streams), both) for streams in ([1000] if quick else [1000, streams_that_fit(10_000)])),
+        *(Task(pair, ("headrace",)) for pair in pairs(4.0 if quick else 5.0, all_of_them=not quick)),
+    ]
+
+
+def pairs(seconds: float, *, all_of_them: bool) -> list[Pair]:
+    """Every client's dialect over every upstream's, at 200 × 50/s; or over chat's alone."""
+    return [
+        Pair(200, 50, seconds, client, upstream)
+        for client in CLIENTS
+        for upstream in (MODELS if all_of_them else ["chat"])
+        if (client, upstream) != ("chat", "chat")
+    ]

@@ -1,0 +1,127 @@
+"""What is measured: each scenario runs once against a relay, and gives a sample."""
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from dialects import asked
+from instrument import Instrument
+from processes import memory
+from relays import Start
+from samples import Sample
+
+
+class Scenario(Protocol):
+    """One thing to measure. ``kind`` says in which table it stands."""
+
+    kind: ClassVar[str]
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def streams(self) -> int: ...
+    def measure(self, instrument: Instrument, start: Start) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class Steady:
+    """Streams that run side by side: CPU and latency are read while all of them flow."""
+
+    streams: int
+    rate: int
+    seconds: float
+    kind: ClassVar[str] = "steady"
+
+    @property
+    def name(self) -> str:
+        return f"{self.streams:,} × {self.rate}/s"
+
+    def measure(self, instrument: Instrument, start: Start) -> Sample:
+        return flowing(self, instrument, start, asked())
+
+
+@dataclass(frozen=True)
+class Pair(Steady):
+    """The same, where the client speaks another dialect than the upstream."""
+
+    client: str = "chat"
+    upstream: str = "chat"
+    kind: ClassVar[str] = "pair"
+
+    @property
+    def name(self) -> str:
+        return f"{self.client} over {self.upstream}"
+
+    def measure(self, instrument: Instrument, start: Start) -> Sample:
+        return flowing(self, instrument, start, asked(self.client, self.upstream))
+
+
+def flowing(load: Steady, instrument: Instrument, start: Start, what: dict[str, object]) -> Sample:
+    """Streams at a steady rate; the window is open while all of them flow."""
+    ramp, chunks = 1.0, int(load.rate * load.seconds)
+    options = {
+        **what,
+        "--streams": load.streams,
+        "--chunks": chunks,
+        "--ramp": ramp,
+        "--from": ramp + 1,
+        "--to": load.seconds - 0.5,
+        "--limit": load.seconds * 2 + 10,
+    }
+    with instrument.between(start, rate=load.rate, chunks=chunks) as target:
+        found = instrument.run(target, options)
+    share = found["chunks"] / max(found["window_s"], 1e-9) / (load.streams * load.rate)
+    return Sample.of(found, target, share=min(share, 1.0))
+
+
+@dataclass(frozen=True)
+class FirstByte:
+    """Short streams again and again over kept-alive connections: the time from question to first token."""
+
+    streams: int
+    repeat: int
+    kind: ClassVar[str] = "first"
+
+    @property
+    def name(self) -> str:
+        return f"first byte at {self.streams}"
+
+    def measure(self, instrument: Instrument, start: Start) -> Sample:
+        options = {
+            **asked(),
+            "--streams": self.streams,
+            "--chunks": 10,
+            "--repeat": self.repeat,
+            "--ramp": 0.5,
+            "--limit": self.repeat * 0.5 + 20,
+        }
+        with instrument.between(start, rate=50, chunks=10) as target:
+            return Sample.of(instrument.run(target, options), target)
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Streams that are open and silent after their first chunk: what each holds in memory."""
+
+    streams: int
+    kind: ClassVar[str] = "idle"
+
+    @property
+    def name(self) -> str:
+        return f"{self.streams:,} idle"
+
+    def measure(self, instrument: Instrument, start: Start) -> Sample:
+        options = {
+            **asked(),
+            "--streams": self.streams,
+            "--chunks": 2,
+            "--header": "Headrace-On-Leave: cancel",
+            "--ramp": self.streams / 1000,
+            "--limit": 120,
+        }
+        with instrument.between(start, rate=0, chunks=2) as target:
+            before = memory(target.pids)
+            with instrument.holding(target, options) as count:
+                time.sleep(1.0)
+                held = memory(target.pids) - before
+        return Sample({"kb": held / max(count, 1) / 1024, "open": count}, lost=self.streams - count)
