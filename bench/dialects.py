@@ -33,6 +33,11 @@ CLIENTS = {
 MODELS = {"chat": "bench", "responses": "bench-responses", "messages": "bench-messages"}
 
 
+def asked_whole() -> dict[str, object]:
+    """The options that ask for a whole chat completion."""
+    return {"--path": CHAT, "--body": json.dumps({"model": MODELS["chat"], "messages": MESSAGES})}
+
+
 def asked(client: str = "chat", upstream: str = "chat") -> dict[str, object]:
     """The load's options that say what is asked for as a stream, and how its end is known."""
     known = CLIENTS[client]

@@ -13,7 +13,7 @@ from typing import Any
 from processes import compiled, cores, end
 from relays import Relay, Start, mock_upstream
 
-PROGRAMS = ("mock_upstream", "load")
+PROGRAMS = ("mock_upstream", "load", "requests")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
  * at once, the others every 1/rate seconds from a random phase on, so that streams do not beat in step. Each piece's
  * text is " @" and 19 digits: CLOCK_MONOTONIC in nanoseconds just before it was sent. What the socket does not take
  * waits in memory, with its first timestamp: a slow reader shows as latency. At rate 0 nothing follows the first piece.
- * GET answers a list of models.
+ * What does not ask for a stream gets a whole chat completion of about 300 bytes, and GET a list of models.
  *
  * mock_upstream --port P --rate CHUNKS_PER_SECOND --chunks PER_STREAM     prints "ready" and runs until SIGTERM.
  */
@@ -46,6 +46,11 @@ static const char REPLY_HEAD[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-st
                                  "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
 static const char MODELS[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 77\r\n\r\n"
                              "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"owned_by\":\"bench\"}]}";
+
+#define COMPLETION "{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion\",\"created\":1763690000,\"model\":\"bench\"," \
+    "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"A short answer, and a whole one.\"}," \
+    "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":8,\"total_tokens\":13}}"
+static char whole[1024];
 
 static uint64_t now_ns(void) {
     struct timespec now;
@@ -226,6 +231,15 @@ static int send_next(Connection *c) {
     return push(c, frame, size);
 }
 
+/* Whether the body says "stream": true. */
+static int wants_stream(const char *request, size_t size) {
+    static const char NAME[] = "\"stream\"";
+    const char *at = memmem(request, size, NAME, sizeof NAME - 1), *end = request + size;
+    if (!at) return 0;
+    for (at += sizeof NAME - 1; at < end && (*at == ' ' || *at == ':'); at++) {}
+    return end - at >= 4 && !memcmp(at, "true", 4);
+}
+
 /* The length of a complete request at the head of the buffer, 0 when there is none yet. */
 static size_t request_size(const Connection *c) {
     const char *end = memmem(c->in, c->in_len, "\r\n\r\n", 4);
@@ -249,10 +263,12 @@ static int receive(Connection *c) {
     size_t size = request_size(c);
     if (!size) return 1;
     int post = c->in[0] == 'P';
+    int stream = post && wants_stream(c->in, size);
     c->dialect = dialect_of(c->in, size);
     c->in_len -= size;
     memmove(c->in, c->in + size, c->in_len);
     if (!post) return push(c, MODELS, sizeof MODELS - 1);
+    if (!stream) return push(c, whole, strlen(whole));
     c->sent = 0;
     c->number = ++streams_started;
     c->due = now_ns();
@@ -300,6 +316,8 @@ int main(int argc, char **argv) {
         if (!strcmp(argv[i], "--chunks")) chunks_per_stream = (unsigned)atoi(argv[i + 1]);
     }
     interval_ns = rate > 0 ? (uint64_t)(1e9 / rate) : 0;
+    snprintf(whole, sizeof whole, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+             sizeof COMPLETION - 1, COMPLETION);
     signal(SIGPIPE, SIG_IGN);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     int listener = listen_on(port), clock_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dialects import CLIENTS, MODELS
 from processes import streams_that_fit
-from scenarios import FirstByte, Idle, Pair, Scenario, Steady
+from scenarios import FirstByte, Idle, Pair, Scenario, Short, Steady
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ def plan(*, quick: bool) -> list[Task]:
     return [
         *(Task(Steady(streams, 50, steady), ("direct", *both)) for streams in (200, 500, 1000)),
         *(Task(FirstByte(streams, repeat), ("direct", *both)) for streams in (1, 50)),
+        Task(Short(2.0 if quick else 4.0), ("direct", *both)),
         *(Task(Idle(streams), both) for streams in ([1000] if quick else [1000, streams_that_fit(10_000)])),
         *(Task(pair, ("headrace",)) for pair in pairs(4.0 if quick else 5.0, all_of_them=not quick)),
     ]

@@ -36,6 +36,7 @@ Each stream has a phase of its own, so chunks come one by one.
 - *p50* and *p99* are latencies, from the upstream's send to the reader's receive.
 - *KB for each*: what all the relay's processes hold (PSS) while the streams are open and silent after their first
   chunk, less what they held before, over the streams.
+- *Short requests* get a whole JSON body of about 300 bytes; each connection asks again as soon as it is answered.
 - *over*: what the client speaks over what the upstream speaks, at 200 × 50; *own* is verbatim.
 - *Not whole* counts the streams, over all rounds, that lacked a chunk, their order, `[DONE]` or a clean end.
 """
@@ -60,8 +61,13 @@ def _added(results: Results, scenario: str) -> str:
     return f"- {scenario.capitalize()}: Headrace's median is **{added:+.2f} ms** from nginx's."
 
 
+def _requests(results: Results, scenario: str) -> str:
+    ratio = results.median(scenario, "headrace", "carried") / results.median(scenario, "nginx", "carried")
+    return f"- Short requests, {scenario}: Headrace answers **{ratio:.2f} times** as many as nginx."
+
+
 #: How Headrace is compared with nginx, by the kind of scenario.
-RATIOS: dict[str, Callable[[Results, str], str]] = {"steady": _times, "first": _added}
+RATIOS: dict[str, Callable[[Results, str], str]] = {"steady": _times, "first": _added, "short": _requests}
 
 
 def _machine() -> str:

@@ -60,7 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round; prints, writes nothing")
     parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (5; with --quick 1)")
     parser.add_argument("--relays", nargs="+", choices=RELAYS, default=list(RELAYS), help="measure these only")
-    parser.add_argument("--kinds", nargs="+", help="only these kinds of scenarios: steady, first, idle, pair")
+    parser.add_argument("--kinds", nargs="+", help="only these kinds of scenarios: steady, first, short, idle, pair")
     parser.add_argument("--streams", nargs="+", type=int, help="only the scenarios with these numbers of streams")
     parser.add_argument("--pairs", action="store_true", help="only the pairs of dialects, beside the plain one")
     parser.add_argument("--library", action="store_true", help="headrace.fastapi beside its peers, and nothing else")

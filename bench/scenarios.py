@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from dialects import asked
+from dialects import asked, asked_whole
 from instrument import Instrument
 from processes import memory
 from relays import Start
@@ -97,6 +97,25 @@ class FirstByte:
         }
         with instrument.between(start, rate=50, chunks=10) as target:
             return Sample.of(instrument.run(target, options), target)
+
+
+@dataclass(frozen=True)
+class Short:
+    """Whole answers over kept-alive connections that each ask again at once: what a relay's core carries of them."""
+
+    seconds: float
+    streams: int = 32
+    kind: ClassVar[str] = "short"
+
+    @property
+    def name(self) -> str:
+        return f"{self.streams} at once"
+
+    def measure(self, instrument: Instrument, start: Start) -> Sample:
+        window = {"--from": 1.0, "--to": 1.0 + self.seconds, "--limit": self.seconds + 20}
+        with instrument.between(start, rate=0, chunks=1) as target:
+            found = instrument.run(target, {**asked_whole(), "--streams": self.streams, **window}, "requests")
+        return Sample.of(found, target)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,19 @@ TABLES = [
         {"p50, ms": figure("first_p50"), "p99, ms": figure("first_p99"), "not whole": lost},
     ),
     Table(
+        "How many short requests are answered?",
+        "short",
+        "connections",
+        {
+            "requests/s": figure("carried", 0),
+            "CPU per request, µs": figure("cpu", 1),
+            "core used": percent("core"),
+            "p50, ms": figure("p50"),
+            "p99, ms": figure("p99"),
+            "failed": lost,
+        },
+    ),
+    Table(
         "What does an idle stream hold in memory?",
         "idle",
         "streams",
