@@ -195,7 +195,7 @@ def _swallowing(committed: Any) -> Any:
         try:
             await committed(self)
         except StoreError:
-            self._kept = self.tail
+            self.tail = self._kept  # and the next one follows what the log has
 
     return swallowed
 
@@ -218,6 +218,17 @@ def _shrugging(failed: Any) -> Any:
         return failed(self, error)
 
     return cancelled
+
+
+def _contented(stopped: Any) -> Any:
+    """An answer that its server has stopped is taken for whole."""
+    del stopped
+
+    def whole(self: Generation) -> Any:
+        self._accepted = True
+        return self._outcome(State.COMPLETED, "stop")
+
+    return whole
 
 
 def _finishing(_: Any) -> Any:
@@ -443,7 +454,7 @@ DEFECTS: dict[str, Defect] = {
         "resume", 0.002, "replies with somebody else's words", [Change(Registry, "find", _anybody)]
     ),
     "the store says that it is done before it is": Defect(
-        "simulation", 0.01, "logs that are not what the upstream said", [Change(ProcessLog, "append", _uncommitted)]
+        "simulation", 0.01, "streams without an end", [Change(ProcessLog, "append", _uncommitted)]
     ),
     "an append that failed is taken for done": Defect(
         "simulation", 0.01, "logs that are not what the upstream said", [Change(Generation, "_committed", _swallowing)]
@@ -533,6 +544,13 @@ DEFECTS: dict[str, Defect] = {
         0.01,
         "readers that take nothing and were hung up on",
         [Change(StreamReply, "__init__", _impatient)],
+        server=True,
+    ),
+    "an answer that a restart has cut is complete": Defect(
+        "rolling",
+        0.05,
+        "unfinished answers that looked finished",
+        [Change(Generation, "_stopped", _contented)],
         server=True,
     ),
     "every reply ends cleanly": Defect(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.gates.defects import DEFECTS, planted
+from tests.gates.needs import marks
 
 from headrace.gates.catalogue import gate
 from headrace.gates.gate import Run, run
@@ -13,7 +14,7 @@ from headrace.testing.server import COMMAND
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("name", DEFECTS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(defect.gate)) for name, defect in DEFECTS.items()])
 async def test_it_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     defect = DEFECTS[name]
     experiment = gate(defect.gate)

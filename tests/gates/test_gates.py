@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.gates.needs import marks
 
-from headrace.gates.catalogue import GATES, NEEDS, gate
+from headrace.gates.catalogue import GATES, gate
 from headrace.gates.gate import Run, run
 
 #: How much of each is enough to find what is broken for good, in seconds and not in minutes.
@@ -30,17 +31,13 @@ SIZES = {
 #: What falls short and is known to: to be mended, and then to be taken away here.
 KNOWN = {"slow": {"memory for each that takes nothing"}}
 
-#: As LEAVE_OUT of ``make test`` has them.
-MARKS = {"redis-server": pytest.mark.redis, "nginx": pytest.mark.nginx}
-
 #: These measure how long something takes; two nodes, their proxy and their Redis need both cores.
 ALONE = {"slow", "leave", "drain", "storm", "exhaustion", "nodes", "rolling"}
 
 
 def case(name: str) -> Any:
     """A gate with the marks that it needs."""
-    marks = [MARKS[program] for program in NEEDS.get(name, ())]
-    return pytest.param(name, marks=[*marks, *([pytest.mark.alone] if name in ALONE else [])])
+    return pytest.param(name, marks=[*marks(name), *([pytest.mark.alone] if name in ALONE else [])])
 
 
 @pytest.mark.slow
