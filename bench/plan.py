@@ -18,12 +18,16 @@ class Task:
 def plan(*, quick: bool) -> list[Task]:
     """All that is measured in a round; the plain 200 streams come first."""
     both = ("nginx", "headrace")
+    stores = ("headrace-memory", "headrace-power", "headrace-redis")
+    more = () if quick else stores
+    idle = (1000,) if quick else (1000, streams_that_fit(10_000))
     steady, repeat = (4.0, 10) if quick else (6.0, 30)
     return [
-        *(Task(Steady(streams, 50, steady), ("direct", *both)) for streams in (200, 500, 1000)),
-        *(Task(FirstByte(streams, repeat), ("direct", *both)) for streams in (1, 50)),
-        Task(Short(2.0 if quick else 4.0), ("direct", *both)),
-        *(Task(Idle(streams), both) for streams in ([1000] if quick else [1000, streams_that_fit(10_000)])),
+        Task(Steady(200, 50, steady), ("direct", *both, *stores)),
+        *(Task(Steady(streams, 50, steady), ("direct", *both, *more)) for streams in (500, 1000)),
+        *(Task(FirstByte(streams, repeat), ("direct", *both, *more)) for streams in (1, 50)),
+        Task(Short(2.0 if quick else 4.0), ("direct", *both, *more)),
+        *(Task(Idle(streams), (*both, "headrace-memory")) for streams in idle),
         *(Task(pair, ("headrace",)) for pair in pairs(4.0 if quick else 5.0, all_of_them=not quick)),
     ]
 

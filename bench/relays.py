@@ -1,13 +1,16 @@
 """What stands between the mock upstream and the load: nothing, nginx, or Headrace."""
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from processes import PATIENCE, cores, family, free_port, running
@@ -47,8 +50,9 @@ host = "127.0.0.1"
 port = {port}
 
 [store]
-data = "{folder}/data"
-durability = "process"
+data = "{data}"
+durability = "{durability}"
+local = "{folder}/data"
 
 [deadlines]
 idle = "1h"
@@ -119,29 +123,68 @@ def nginx(upstream: Relay, folder: Path) -> Iterator[Relay]:
         yield Relay(port, family(pid))
 
 
-def headrace(upstream: Relay, folder: Path) -> AbstractContextManager[Relay]:
-    """``headrace serve`` with one worker, its SQLite store, durability ``process``."""
-    return headrace_workers(upstream, folder, workers=1, on={cores()[0]})
-
-
 @contextlib.contextmanager
-def headrace_workers(upstream: Relay, folder: Path, *, workers: int, on: set[int]) -> Iterator[Relay]:
-    """The same with so many workers, on these cores."""
+def headrace(
+    upstream: Relay,
+    folder: Path,
+    *,
+    workers: int = 1,
+    on: set[int] | None = None,
+    data: str = "",
+    durability: str = "process",
+) -> Iterator[Relay]:
+    """``headrace serve``: one worker on the relay's core, SQLite, durability ``process``, unless told otherwise."""
     port = free_port()
     conf = folder / "headrace.toml"
-    conf.write_text(HEADRACE_TOML.format(folder=folder, port=port, upstream=upstream.port))
+    place = data or f"{folder}/data"
+    conf.write_text(
+        HEADRACE_TOML.format(folder=folder, port=port, upstream=upstream.port, data=place, durability=durability)
+    )
     command = [sys.executable, "-m", "headrace", "serve", "--config", conf, "--workers", workers]
-    with running(command, core=on, port=port, log=folder / "headrace.log", cwd=folder) as pid:
-        _until_ready(pid, workers)
+    with running(command, core=on or {cores()[0]}, port=port, log=folder / "headrace.log", cwd=folder) as pid:
+        _until_ready(pid, port, workers)
         yield Relay(port, family(pid))
 
 
-def _until_ready(pid: int, workers: int) -> None:
-    """Several workers listen on a socket that is there before they are."""
+@contextlib.contextmanager
+def headrace_on_redis(upstream: Relay, folder: Path) -> Iterator[Relay]:
+    """The same on a Redis server of its own, which has the other core and writes a log of its own every second."""
+    port = free_port()
+    named = {"--port": port, "--bind": "127.0.0.1", "--dir": folder, "--save": "", "--appendonly": "yes"}
+    command = ["redis-server", *(text for pair in named.items() for text in pair)]
+    with (
+        running(command, core={cores()[1]}, port=port, log=folder / "redis.log"),
+        headrace(upstream, folder, data=f"redis://127.0.0.1:{port}/0") as target,
+    ):
+        yield target
+
+
+def _until_ready(pid: int, port: int, workers: int) -> None:
+    """Wait until a worker says so; several listen on a socket that is there before they are."""
     end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5):
+            break
+        time.sleep(0.05)
     while workers > 1 and len(family(pid)) <= workers and time.monotonic() < end:
         time.sleep(0.1)
     time.sleep(2.0 if workers > 1 else 0.0)
 
 
-RELAYS: dict[str, Start] = {"direct": direct, "nginx": nginx, "headrace": headrace}
+def left_out() -> dict[str, str]:
+    """Which of these cannot be measured here, and why."""
+    if not shutil.which("redis-server"):
+        return {"headrace-redis": "there is no redis-server here"}
+    if not importlib.util.find_spec("redis"):
+        return {"headrace-redis": "redis-py is not installed here (scripts/install dev)"}
+    return {}
+
+
+RELAYS: dict[str, Start] = {
+    "direct": direct,
+    "nginx": nginx,
+    "headrace": headrace,
+    "headrace-memory": partial(headrace, data="memory:"),
+    "headrace-power": partial(headrace, durability="power"),
+    "headrace-redis": headrace_on_redis,
+}

@@ -7,7 +7,7 @@ import re
 import shutil
 import statistics
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -29,7 +29,9 @@ One core relays; another holds the upstream and the readers (C, one thread each,
 The upstream sends chat-completion chunks of about 230 bytes.
 Each stream has a phase of its own, so chunks come one by one.
 
-- Headrace runs with one worker and its SQLite store (`durability = "process"`): commit, then send.
+- Headrace runs with one worker and its SQLite store (`durability = "process"`): commit, then send. Other rows have it
+  on `memory:`, on SQLite for `power`, and on a Redis server (`appendonly yes`) that has the other core and is not
+  counted.
 - nginx runs with one worker, `proxy_buffering off` and kept-alive connections to the upstream.
 - *direct* is no relay at all: what the instrument itself adds. On two cores it nears its own end at 1,000 × 50.
 - *CPU per chunk* is the CPU time of all the relay's processes in the steady window over the chunks that came in it.
@@ -92,9 +94,13 @@ def _noise(results: Results) -> str:
     )
 
 
-def summary(results: Results) -> str:
+def _absent(absent: Mapping[str, str]) -> str:
+    return "\n".join(f"Left out: {relay}, since {why}." for relay, why in absent.items())
+
+
+def summary(results: Results, absent: Mapping[str, str]) -> str:
     """The tables and the ratios: what the page holds."""
-    parts = [*tables(results), "\n".join(_comparison(results)), _machine() + ".", _noise(results)]
+    parts = [*tables(results), _absent(absent), "\n".join(_comparison(results)), _machine() + ".", _noise(results)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -103,9 +109,9 @@ def headline(results: Results) -> str:
     return "\n".join([*_comparison(results), "", _machine() + "."])
 
 
-def page(results: Results) -> str:
+def page(results: Results, absent: Mapping[str, str]) -> str:
     """The whole of docs/benchmark.md."""
-    return f"{ABOUT}\n{summary(results)}\n"
+    return f"{ABOUT}\n{summary(results, absent)}\n"
 
 
 def write(root: Path, text: str, short: str) -> None:

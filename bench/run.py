@@ -15,7 +15,7 @@ import report
 from instrument import Instrument
 from plan import Task, plan
 from processes import cores, raise_file_limit
-from relays import RELAYS, Start, headrace_workers
+from relays import RELAYS, Start, headrace, left_out
 from samples import Results, Sample
 from scenarios import Scenario, Steady
 
@@ -46,7 +46,7 @@ def measure_workers(rounds: int, *, write: bool) -> None:
         instrument = Instrument.built(Path(folder))
         for _ in range(rounds):
             for count, load in loads.items():
-                sample = load.measure(instrument, partial(headrace_workers, workers=count, on=on))
+                sample = load.measure(instrument, partial(headrace, workers=count, on=on))
                 results.add(load.name, str(count), sample)
                 print(f"{count} workers: {sample.line()}", file=sys.stderr)
     told = report.workers(results, PER_WORKER, len(everywhere))
@@ -106,9 +106,11 @@ def main() -> None:
         return
     if len(os.sched_getaffinity(0)) < 2:
         print("There is one core only: relay and load share it, and the figures mean little.", file=sys.stderr)
+    absent = {relay: why for relay, why in left_out().items() if relay in options.relays}
+    relays = [relay for relay in options.relays if relay not in absent]
     rounds, tries = (1, 1) if options.quick else (5, report.TRIES)
-    results = measure(chosen(options), options.relays, rounds=options.rounds or rounds, tries=tries)
-    page = report.page(results)
+    results = measure(chosen(options), relays, rounds=options.rounds or rounds, tries=tries)
+    page = report.page(results, absent)
     print(page)
     if write and set(options.relays) == set(RELAYS) and not (options.kinds or options.streams or options.pairs):
         report.write(ROOT, page, report.headline(results))

@@ -31,6 +31,15 @@ def lost(results: Results, scenario: str, relay: str) -> str:
     return str(results.lost(scenario, relay))
 
 
+#: How the rows are called.
+LABELS = {
+    "headrace": "**Headrace** (SQLite)",
+    "headrace-memory": "Headrace, `memory:`",
+    "headrace-power": "Headrace, SQLite for `power`",
+    "headrace-redis": "Headrace, Redis",
+}
+
+
 @dataclass(frozen=True)
 class Table:
     """A question, the kind of scenario that answers it, and the columns after the scenario and the relay."""
@@ -43,7 +52,7 @@ class Table:
     def rows(self, results: Results) -> list[str]:
         titles = [self.first, "relay", *self.columns]
         lines = [
-            " | ".join([scenario, relay, *(cell(results, scenario, relay) for cell in self.columns.values())])
+            " | ".join([scenario, LABELS.get(relay, relay), *self._cells(results, scenario, relay)])
             for scenario in results.scenarios(self.kind)
             for relay in results.relays(scenario)
         ]
@@ -52,6 +61,9 @@ class Table:
         return [f"## {self.question}", "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"] + [
             f"| {line} |" for line in lines
         ]
+
+    def _cells(self, results: Results, scenario: str, relay: str) -> list[str]:
+        return [cell(results, scenario, relay) for cell in self.columns.values()]
 
 
 TABLES = [
