@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dialects import CLIENTS, MODELS
+from peers import NAMES as PEERS
 from processes import streams_that_fit
 from scenarios import FirstByte, Idle, Pair, Scenario, Short, Steady
 
@@ -21,12 +22,13 @@ def plan(*, quick: bool) -> list[Task]:
     stores = ("headrace-memory", "headrace-power", "headrace-redis")
     more = () if quick else stores
     idle = (1000,) if quick else (1000, streams_that_fit(10_000))
-    steady, repeat = (4.0, 10) if quick else (6.0, 30)
+    steady = 4.0 if quick else 6.0
+    first = {1: 10, 50: 4} if quick else {1: 30, 50: 10}
     return [
-        Task(Steady(200, 50, steady), ("direct", *both, *stores)),
+        Task(Steady(200, 50, steady), ("direct", *both, *stores, *PEERS)),
         *(Task(Steady(streams, 50, steady), ("direct", *both, *more)) for streams in (500, 1000)),
-        *(Task(FirstByte(streams, repeat), ("direct", *both, *more)) for streams in (1, 50)),
-        Task(Short(2.0 if quick else 4.0), ("direct", *both, *more)),
+        *(Task(FirstByte(*item), ("direct", *both, *more, *PEERS)) for item in first.items()),
+        Task(Short(2.0 if quick else 4.0), ("direct", *both, *more, *PEERS)),
         *(Task(Idle(streams), (*both, "headrace-memory")) for streams in idle),
         *(Task(pair, ("headrace",)) for pair in pairs(4.0 if quick else 5.0, all_of_them=not quick)),
     ]

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 
+import peers
 from samples import Results
-from tables import tables
+from tables import LABELS, tables
 
 MARKERS = "<!-- bench:start -->", "<!-- bench:end -->"
 
@@ -33,6 +34,9 @@ Each stream has a phase of its own, so chunks come one by one.
   on `memory:`, on SQLite for `power`, and on a Redis server (`appendonly yes`) that has the other core and is not
   counted.
 - nginx runs with one worker, `proxy_buffering off` and kept-alive connections to the upstream.
+- Peers are installed from their registries and run as their makers recommend for production, on the same one core:
+  LiteLLM's proxy with one worker, a master key and no debug output, without a database; Portkey's gateway headless,
+  with `NODE_ENV=production`.
 - *direct* is no relay at all: what the instrument itself adds. On two cores it nears its own end at 1,000 × 50.
 - *CPU per chunk* is the CPU time of all the relay's processes in the steady window over the chunks that came in it.
 - *p50* and *p99* are latencies, from the upstream's send to the reader's receive.
@@ -79,7 +83,13 @@ def _machine() -> str:
     return (
         f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores, Linux {platform.release()}, "
         f"Python {platform.python_version()}, Headrace {metadata.version('headrace')}, "
-        f"nginx {version.strip().rpartition('/')[2]}, {dt.datetime.now(tz=dt.UTC).date()}"
+        f"nginx {version.strip().rpartition('/')[2]}, {_peers()}, {dt.datetime.now(tz=dt.UTC).date()}"
+    )
+
+
+def _peers() -> str:
+    return ", ".join(
+        f"{name} {version}" for packages in peers.versions().values() for name, version in packages.items()
     )
 
 
@@ -95,7 +105,7 @@ def _noise(results: Results) -> str:
 
 
 def _absent(absent: Mapping[str, str]) -> str:
-    return "\n".join(f"Left out: {relay}, since {why}." for relay, why in absent.items())
+    return "\n".join(f"Left out: {LABELS.get(relay, relay)}, since {why}." for relay, why in absent.items())
 
 
 def summary(results: Results, absent: Mapping[str, str]) -> str:

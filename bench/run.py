@@ -11,6 +11,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import peers
 import report
 from instrument import Instrument
 from plan import Task, plan
@@ -22,6 +23,7 @@ from scenarios import Scenario, Steady
 import library
 
 ROOT = Path(__file__).parent.parent
+EVERYBODY = [*RELAYS, *peers.NAMES]
 #: Streams of 50 chunks a second for each worker, where several are measured.
 PER_WORKER = 60
 
@@ -59,7 +61,11 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one short round; prints, writes nothing")
     parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (5; with --quick 1)")
-    parser.add_argument("--relays", nargs="+", choices=RELAYS, default=list(RELAYS), help="measure these only")
+    parser.add_argument("--relays", nargs="+", choices=EVERYBODY, default=EVERYBODY, help="measure these only")
+    parser.add_argument("--no-peers", action="store_true", help="leave other gateways out")
+    parser.add_argument(
+        "--peers-folder", type=Path, default=peers.default_folder(), help="where they are installed (%(default)s)"
+    )
     parser.add_argument("--kinds", nargs="+", help="only these kinds of scenarios: steady, first, short, idle, pair")
     parser.add_argument("--streams", nargs="+", type=int, help="only the scenarios with these numbers of streams")
     parser.add_argument("--pairs", action="store_true", help="only the pairs of dialects, beside the plain one")
@@ -81,14 +87,23 @@ def chosen(options: argparse.Namespace) -> list[Task]:
     return tasks
 
 
-def measure(tasks: list[Task], only: list[str], *, rounds: int, tries: int) -> Results:
+def who_is_left_out(tasks: list[Task], options: argparse.Namespace) -> dict[str, str]:
+    """Those of the asked that cannot be measured here, and why; peers are installed first."""
+    asked = [relay for relay in options.relays if any(relay in task.relays for task in tasks)]
+    wanted = [relay for relay in asked if relay in peers.NAMES]
+    absent = dict.fromkeys(wanted, "peers were not asked for") if options.no_peers else {}
+    absent |= left_out() | peers.install(options.peers_folder, [name for name in wanted if name not in absent])
+    return {relay: why for relay, why in absent.items() if relay in asked}
+
+
+def measure(tasks: list[Task], relays: dict[str, Start], *, rounds: int, tries: int) -> Results:
     """So many rounds of the tasks, with these relays only."""
     results = Results({task.scenario.name: task.scenario.kind for task in tasks})
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
         instrument = Instrument.built(Path(folder))
         for number in range(rounds):
-            for scenario, relay in ((task.scenario, name) for task in tasks for name in task.relays if name in only):
-                sample = measure_quietly(scenario, RELAYS[relay], instrument, tries=tries)
+            for scenario, relay in ((task.scenario, name) for task in tasks for name in task.relays if name in relays):
+                sample = measure_quietly(scenario, relays[relay], instrument, tries=tries)
                 results.add(scenario.name, relay, sample)
                 print(f"round {number + 1}, {scenario.name}, {relay}: {sample.line()}", file=sys.stderr)
     return results
@@ -106,13 +121,15 @@ def main() -> None:
         return
     if len(os.sched_getaffinity(0)) < 2:
         print("There is one core only: relay and load share it, and the figures mean little.", file=sys.stderr)
-    absent = {relay: why for relay, why in left_out().items() if relay in options.relays}
-    relays = [relay for relay in options.relays if relay not in absent]
+    tasks = chosen(options)
+    absent = who_is_left_out(tasks, options)
+    everybody = {**RELAYS, **peers.starts(options.peers_folder)}
+    relays = {name: everybody[name] for name in options.relays if name not in absent}
     rounds, tries = (1, 1) if options.quick else (5, report.TRIES)
-    results = measure(chosen(options), relays, rounds=options.rounds or rounds, tries=tries)
+    results = measure(tasks, relays, rounds=options.rounds or rounds, tries=tries)
     page = report.page(results, absent)
     print(page)
-    if write and set(options.relays) == set(RELAYS) and not (options.kinds or options.streams or options.pairs):
+    if write and options.relays == EVERYBODY and not (options.kinds or options.streams or options.pairs):
         report.write(ROOT, page, report.headline(results))
 
 

@@ -27,7 +27,7 @@ class Sample:
         """From what a program of the load printed, and what else is known."""
         chunks, window = max(found["chunks"], 1), max(found["window_s"], 1e-9)
         figures = {"carried": found["chunks"] / window, **more}
-        if target.pids:
+        if target.pids and found["chunks"]:
             figures |= {"cpu": found["cpu_s"] / chunks * 1e6, "core": found["cpu_s"] / window}
         for series, prefix in {"latency_ms": "", "first_chunk_ms": "first_"}.items():
             if times := found.get(series):

@@ -37,6 +37,8 @@ LABELS = {
     "headrace-memory": "Headrace, `memory:`",
     "headrace-power": "Headrace, SQLite for `power`",
     "headrace-redis": "Headrace, Redis",
+    "litellm": "LiteLLM",
+    "portkey": "Portkey",
 }
 
 
