@@ -38,6 +38,11 @@ def asked_whole() -> dict[str, object]:
     return {"--path": CHAT, "--body": json.dumps({"model": MODELS["chat"], "messages": MESSAGES})}
 
 
+def followed(stream: str) -> dict[str, object]:
+    """The options that read a stream of chat chunks by its id."""
+    return {"--method": "GET", "--path": f"/v1/streams/{stream}", "--end": CLIENTS["chat"].end}
+
+
 def asked(client: str = "chat", upstream: str = "chat") -> dict[str, object]:
     """The load's options that say what is asked for as a stream, and how its end is known."""
     known = CLIENTS[client]

@@ -23,10 +23,10 @@
 
 #include "measure.h"
 
-enum { HEAD, SIZE, DATA, DATA_END, TRAILER };
+enum { CONNECTING, HEAD, SIZE, DATA, DATA_END, TRAILER };
 
 typedef struct {
-    int fd, state, digits, asked;
+    int fd, state, digits, asked; /* asked: from the connection on, until the answer has ended */
     uint64_t start, asked_at, first_byte, stamp, last_stamp;
     size_t left, line_len;
     unsigned number, chunks, rounds;
@@ -43,7 +43,7 @@ static struct {
 
 static Series latency, first_byte, first_chunk;
 static unsigned completed, failed, disordered, ended;
-static uint64_t began, chunks_in_window;
+static uint64_t began, chunks_in_window, bytes_in_window;
 static int epoll_fd;
 static char request[8192], headers[2048], *number; /* where the number of the stream stands in the request */
 static size_t request_len;
@@ -72,16 +72,31 @@ static void ask(Stream *s, uint64_t now) {
     if (send(s->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len) finish(s, "could not ask");
 }
 
-static void open_stream(Stream *s, uint64_t now) {
+/* A connection waits for its turn at the listener without holding up the others. */
+static void open_stream(Stream *s) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)option.port)};
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
+    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = s};
     int on = 1;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    s->state = CONNECTING;
+    s->asked = 1;
     setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, s->fd, &event);
-    if (connect(s->fd, (struct sockaddr *)&address, sizeof address)) finish(s, "could not connect");
-    else ask(s, now);
+    if (connect(s->fd, (struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS) finish(s, "could not connect");
+}
+
+static void on_connected(Stream *s, uint64_t now) {
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
+    int fault = 0;
+    socklen_t size = sizeof fault;
+    getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &fault, &size);
+    if (fault) {
+        finish(s, "could not connect");
+        return;
+    }
+    epoll_ctl(epoll_fd, EPOLL_CTL_MOD, s->fd, &event);
+    ask(s, now);
 }
 
 static void on_stamp(Stream *s, uint64_t now) {
@@ -169,6 +184,7 @@ static void receive(Stream *s, uint64_t now) {
         finish(s, s->asked ? "cut off" : "connection not kept alive");
         return;
     }
+    if (measured.is_open) bytes_in_window += (uint64_t)got;
     for (const char *at = buffer, *end = buffer + got; at < end;) {
         if (s->state == DATA) {
             size_t size = (size_t)(end - at) < s->left ? (size_t)(end - at) : s->left;
@@ -223,7 +239,7 @@ static void tell_that_open(void) {
 
 /* Open what is due, and ask again where it is time to. Returns how many have been opened. */
 static unsigned ask_what_is_due(Stream *streams, unsigned opened, uint64_t now) {
-    while (opened < option.streams && streams[opened].start <= now) open_stream(&streams[opened++], now);
+    while (opened < option.streams && streams[opened].start <= now) open_stream(&streams[opened++]);
     for (unsigned i = 0; option.repeat > 1 && i < opened; i++)
         if (streams[i].fd >= 0 && !streams[i].asked && streams[i].start <= now) ask(&streams[i], now);
     return opened;
@@ -236,12 +252,13 @@ static void run(Stream *streams) {
         uint64_t now = now_ns();
         double elapsed = (double)(now - began) / 1e9;
         if (elapsed > option.limit) return;
-        opened = ask_what_is_due(streams, opened, now);
         window_at(elapsed);
+        opened = ask_what_is_due(streams, opened, now);
         int count = epoll_wait(epoll_fd, events, 256, 1);
         for (int i = 0; i < count; i++) {
             if (!events[i].data.ptr) return;
-            receive(events[i].data.ptr, now_ns());
+            Stream *s = events[i].data.ptr;
+            (s->state == CONNECTING ? on_connected : receive)(s, now_ns());
         }
         tell_that_open();
     }
@@ -264,6 +281,7 @@ int main(int argc, char **argv) {
     print_series("latency_ms", &latency);
     print_series("first_byte_ms", &first_byte);
     print_series("first_chunk_ms", &first_chunk);
+    printf("\"bytes\": %llu, ", (unsigned long long)bytes_in_window);
     print_window(chunks_in_window);
     return 0;
 }

@@ -3,17 +3,23 @@
 from dataclasses import dataclass
 
 from dialects import CLIENTS, MODELS
+from durable import Readers, Replay
 from peers import NAMES as PEERS
 from processes import streams_that_fit
-from scenarios import FirstByte, Idle, Pair, Scenario, Short, Steady
+from scenarios import FirstByte, Idle, Pair, Saturation, Scenario, Short, Steady
 
 
 @dataclass(frozen=True)
 class Task:
-    """A scenario and those who meet it, by name."""
+    """A scenario and those who meet it, by name.
+
+    ``rounds`` is how often at most, ``retried`` whether a disturbed run is repeated: neither for what takes minutes.
+    """
 
     scenario: Scenario
     relays: tuple[str, ...]
+    rounds: int = 5
+    retried: bool = True
 
 
 def plan(*, quick: bool) -> list[Task]:
@@ -30,6 +36,9 @@ def plan(*, quick: bool) -> list[Task]:
         *(Task(FirstByte(*item), ("direct", *both, *more, *PEERS)) for item in first.items()),
         Task(Short(2.0 if quick else 4.0), ("direct", *both, *more, *PEERS)),
         *(Task(Idle(streams), (*both, "headrace-memory")) for streams in idle),
+        Task(Readers(100, steady), ("headrace", "headrace-memory", *more[2:])),
+        Task(Replay(1000), ("headrace", "headrace-memory", *more[2:])),
+        Task(Saturation(50, 4.0), both if quick else ("direct", *both, *PEERS), rounds=3, retried=False),
         *(Task(pair, ("headrace",)) for pair in pairs(4.0 if quick else 5.0, all_of_them=not quick)),
     ]
 

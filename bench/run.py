@@ -24,6 +24,7 @@ import library
 
 ROOT = Path(__file__).parent.parent
 EVERYBODY = [*RELAYS, *peers.NAMES]
+KINDS = ["steady", "first", "saturation", "short", "idle", "readers", "replay", "pair"]
 #: Streams of 50 chunks a second for each worker, where several are measured.
 PER_WORKER = 60
 
@@ -66,7 +67,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peers-folder", type=Path, default=peers.default_folder(), help="where they are installed (%(default)s)"
     )
-    parser.add_argument("--kinds", nargs="+", help="only these kinds of scenarios: steady, first, short, idle, pair")
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        help="only these kinds of scenarios: steady, first, short, idle, readers, replay, saturation, pair",
+    )
     parser.add_argument("--streams", nargs="+", type=int, help="only the scenarios with these numbers of streams")
     parser.add_argument("--pairs", action="store_true", help="only the pairs of dialects, beside the plain one")
     parser.add_argument("--library", action="store_true", help="headrace.fastapi beside its peers, and nothing else")
@@ -102,10 +107,12 @@ def measure(tasks: list[Task], relays: dict[str, Start], *, rounds: int, tries: 
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
         instrument = Instrument.built(Path(folder))
         for number in range(rounds):
-            for scenario, relay in ((task.scenario, name) for task in tasks for name in task.relays if name in relays):
-                sample = measure_quietly(scenario, relays[relay], instrument, tries=tries)
-                results.add(scenario.name, relay, sample)
-                print(f"round {number + 1}, {scenario.name}, {relay}: {sample.line()}", file=sys.stderr)
+            todo = [(task, name) for task in tasks if number < task.rounds for name in task.relays if name in relays]
+            for task, relay in todo:
+                limit = tries if task.retried else 1
+                sample = measure_quietly(task.scenario, relays[relay], instrument, tries=limit)
+                results.add(task.scenario.name, relay, sample)
+                print(f"round {number + 1}, {task.scenario.name}, {relay}: {sample.line()}", file=sys.stderr)
     return results
 
 

@@ -1,7 +1,8 @@
 """What is measured: each scenario runs once against a relay, and gives a sample."""
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 from dialects import asked, asked_whole
@@ -9,6 +10,9 @@ from instrument import Instrument
 from processes import memory
 from relays import Start
 from samples import Sample
+
+#: The p99, in milliseconds, up to which a load counts as carried.
+IN_TIME = 50.0
 
 
 class Scenario(Protocol):
@@ -144,3 +148,39 @@ class Idle:
                 time.sleep(1.0)
                 held = memory(target.pids) - before
         return Sample({"kb": held / max(count, 1) / 1024, "open": count}, lost=self.streams - count)
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """How many streams one core carries: all of them whole, none of their chunks later than 50 ms but one in a hundred.
+
+    The steps are searched by halves.
+    """
+
+    rate: int
+    seconds: float
+    streams: int = 3000
+    kind: ClassVar[str] = "saturation"
+    STEPS: ClassVar[tuple[int, ...]] = (10, 20, 50, 100, 150, 200, 300, 400, 500, 750, 1000, 1500, 2000, 2500, 3000)
+
+    @property
+    def name(self) -> str:
+        return f"n × {self.rate}/s"
+
+    def measure(self, instrument: Instrument, start: Start) -> Sample:
+        low, high, others, best = 0, len(self.STEPS), 0.0, Sample({"most": 0.0})
+        while low < high:
+            middle = (low + high) // 2
+            load = Steady(self.STEPS[middle], self.rate, self.seconds)
+            found = load.measure(instrument, start)
+            others = max(others, found.others)
+            if carried(found):
+                low, best = middle + 1, Sample({"most": float(load.streams), **found.figures})
+            else:
+                high = middle
+        return replace(best, others=others)
+
+
+def carried(sample: Sample) -> bool:
+    """Whether everything came, and in time."""
+    return not sample.lost and sample.figures["share"] >= 0.99 and sample.figures.get("p99", math.inf) <= IN_TIME

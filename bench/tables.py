@@ -89,6 +89,17 @@ TABLES = [
         {"p50, ms": figure("first_p50"), "p99, ms": figure("first_p99"), "not whole": lost},
     ),
     Table(
+        "How many streams does one core carry?",
+        "saturation",
+        "streams × chunks/s",
+        {
+            "streams": figure("most", 0),
+            "core used": percent("core"),
+            "p50, ms": figure("p50"),
+            "p99, ms": figure("p99"),
+        },
+    ),
+    Table(
         "How many short requests are answered?",
         "short",
         "connections",
@@ -106,6 +117,30 @@ TABLES = [
         "idle",
         "streams",
         {"KB for each": figure("kb", 1), "not opened": lost},
+    ),
+    Table(
+        "What do many readers of one stream cost?",
+        "readers",
+        "readers",
+        {
+            "CPU per chunk delivered, µs": figure("cpu", 1),
+            "core used": percent("core"),
+            "carried": percent("share", 1),
+            "p50, ms": figure("p50"),
+            "p99, ms": figure("p99"),
+            "not whole": lost,
+        },
+    ),
+    Table(
+        "How fast is what has ended replayed?",
+        "replay",
+        "replayed at once",
+        {
+            "chunks/s": figure("carried", 0),
+            "MB/s": figure("megabytes", 1),
+            "CPU per chunk, µs": figure("cpu", 1),
+            "not whole": lost,
+        },
     ),
 ]
 
