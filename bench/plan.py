@@ -8,6 +8,9 @@ from peers import NAMES as PEERS
 from processes import streams_that_fit
 from scenarios import FirstByte, Idle, Pair, Saturation, Scenario, Short, Steady
 
+TWO_PAIRS = [("messages", "chat"), ("chat", "messages")]
+EVERY_PAIR = [(client, upstream) for client in CLIENTS for upstream in MODELS if (client, upstream) != ("chat", "chat")]
+
 
 @dataclass(frozen=True)
 class Task:
@@ -23,31 +26,44 @@ class Task:
 
 
 def plan(*, quick: bool) -> list[Task]:
-    """All that is measured in a round; the plain 200 streams come first."""
-    both = ("nginx", "headrace")
-    stores = ("headrace-memory", "headrace-power", "headrace-redis")
-    more = () if quick else stores
-    idle = (1000,) if quick else (1000, streams_that_fit(10_000))
-    steady = 4.0 if quick else 6.0
+    """All that is measured in a round."""
+    return [*streaming(quick=quick), *around(quick=quick)]
+
+
+def streaming(*, quick: bool) -> list[Task]:
+    """Streams that flow, and streams that begin."""
+    memory, stores = ((), ()) if quick else (("headrace-memory",), ("headrace-power", "headrace-redis"))
+    seconds = 4.0 if quick else 6.0
     first = {1: 10, 50: 4} if quick else {1: 30, 50: 10}
     return [
-        Task(Steady(200, 50, steady), ("direct", *both, *stores, *PEERS)),
-        *(Task(Steady(streams, 50, steady), ("direct", *both, *more)) for streams in (500, 1000)),
-        *(Task(FirstByte(*item), ("direct", *both, *more, *PEERS)) for item in first.items()),
-        Task(Short(2.0 if quick else 4.0), ("direct", *both, *more, *PEERS)),
-        *(Task(Idle(streams), (*both, "headrace-memory")) for streams in idle),
-        Task(Readers(100, steady), ("headrace", "headrace-memory", *more[2:])),
-        Task(Replay(1000), ("headrace", "headrace-memory", *more[2:])),
-        Task(Saturation(50, 4.0), both if quick else ("direct", *both, *PEERS), rounds=3, retried=False),
-        *(Task(pair, ("headrace",)) for pair in pairs(4.0 if quick else 5.0, all_of_them=not quick)),
+        Task(Steady(20, 50, seconds), ("nginx", "headrace", *PEERS)),
+        Task(Steady(200, 50, seconds), ("direct", "nginx", "headrace", "headrace-memory", *stores, *PEERS)),
+        *(Task(Steady(streams, 50, seconds), ("direct", "nginx", "headrace", *memory)) for streams in (500, 1000)),
+        *(Task(FirstByte(*item), ("direct", "nginx", "headrace", *stores, *PEERS)) for item in first.items()),
+        Task(Saturation(50, 4.0), ("nginx", "headrace", *(() if quick else PEERS)), rounds=2, retried=False),
+    ]
+
+
+def around(*, quick: bool) -> list[Task]:
+    """Whole answers, idle streams, many readers, replay, and other dialects."""
+    durable = ("headrace", "headrace-memory", *(() if quick else ("headrace-redis",)))
+    seconds = 4.0 if quick else 6.0
+    many = () if quick else (Task(Idle(streams_that_fit(10_000)), ("nginx", "headrace"), rounds=2),)
+    return [
+        Task(Short(2.0 if quick else 4.0), ("direct", "nginx", *durable, *PEERS)),
+        Task(Idle(1000), ("nginx", "headrace", "headrace-memory")),
+        *many,
+        Task(Readers(100, seconds), durable),
+        Task(Replay(1000), durable),
+        *(Task(pair, ("headrace",), rounds=3) for pair in pairs(4.0 if quick else 5.0, all_of_them=not quick)),
     ]
 
 
 def pairs(seconds: float, *, all_of_them: bool) -> list[Pair]:
-    """Every client's dialect over every upstream's, at 200 × 50/s; or over chat's alone."""
+    """Every client's dialect over every upstream's, at 200 × 50/s; or two of them."""
     return [
-        Pair(200, 50, seconds, client, upstream)
+        Pair(200, 50, seconds, client=client, upstream=upstream)
         for client in CLIENTS
-        for upstream in (MODELS if all_of_them else ["chat"])
-        if (client, upstream) != ("chat", "chat")
+        for upstream in MODELS
+        if (client, upstream) in (EVERY_PAIR if all_of_them else TWO_PAIRS)
     ]

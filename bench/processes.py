@@ -5,7 +5,6 @@ import os
 import resource
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,10 @@ HERE = Path(__file__).parent
 PATIENCE = 20.0
 #: As many files as a process may want open here: two for each of 10,000 streams and some.
 FILES = 32768
+
+
+class DoesNotListen(RuntimeError):
+    """A process that has ended, or has not opened its port in time; with the end of its log."""
 
 
 def cores() -> tuple[int, int]:
@@ -123,4 +126,4 @@ def _until_listening(process: "subprocess.Popen[bytes]", port: int, log: Path, p
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
             return
         time.sleep(0.05)
-    sys.exit(f"{process.args!r} does not listen on {port}:\n{log.read_text(errors='replace')[-2000:]}")
+    raise DoesNotListen(f"{process.args!r} does not listen on {port}:\n{log.read_text(errors='replace')[-2000:]}")

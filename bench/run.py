@@ -1,4 +1,4 @@
-"""Measures Headrace beside nginx on one core and between dialects; writes docs/benchmark.md and the README's section.
+"""Measures Headrace beside nginx and its peers on one core; writes docs/benchmark.md and the README's section.
 
 ``make bench`` runs it. The mock upstream and the load (C, compiled on the spot) share one core, the relay has another
 to itself. In each round every relay meets every scenario; figures are medians over the rounds, with their range.
@@ -8,14 +8,17 @@ import argparse
 import os
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import peers
 import report
+from aims import MAIN
 from instrument import Instrument
 from plan import Task, plan
-from processes import cores, raise_file_limit
+from processes import DoesNotListen, cores, raise_file_limit
 from relays import RELAYS, Start, headrace, left_out
 from samples import Results, Sample
 from scenarios import Scenario, Steady
@@ -29,14 +32,22 @@ KINDS = ["steady", "first", "saturation", "short", "idle", "readers", "replay", 
 PER_WORKER = 60
 
 
-def measure_quietly(scenario: Scenario, start: Start, instrument: Instrument, *, tries: int) -> Sample:
-    """The least disturbed of at most so many runs; the first, where nothing else ran on the relay's core."""
-    samples: list[Sample] = []
-    while len(samples) < tries:
-        samples.append(scenario.measure(instrument, start))
-        if samples[-1].others <= report.NOISE:
-            break
-    return min(samples, key=lambda sample: sample.others)
+@dataclass
+class Quiet:
+    """Repeats what was disturbed: a run at most so often, all of them for so many seconds."""
+
+    tries: int
+    seconds: float
+
+    def measure(self, scenario: Scenario, start: Start, instrument: Instrument) -> Sample:
+        """The least disturbed run; the first, where nothing else ran on the relay's core."""
+        samples = [scenario.measure(instrument, start)]
+        began = time.monotonic()
+        while samples[-1].others > report.NOISE and len(samples) < self.tries and self.seconds > 0:
+            samples.append(scenario.measure(instrument, start))
+            self.seconds -= time.monotonic() - began
+            began = time.monotonic()
+        return min(samples, key=lambda sample: sample.others)
 
 
 def measure_workers(rounds: int, *, write: bool) -> None:
@@ -61,7 +72,10 @@ def measure_workers(rounds: int, *, write: bool) -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one short round; prints, writes nothing")
-    parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (5; with --quick 1)")
+    parser.add_argument(
+        "--rounds", type=int, default=0, help="how often each is measured (5 or what fits; with --quick 1)"
+    )
+    parser.add_argument("--minutes", type=float, default=38, help="begin no round that ends later (%(default)s)")
     parser.add_argument("--relays", nargs="+", choices=EVERYBODY, default=EVERYBODY, help="measure these only")
     parser.add_argument("--no-peers", action="store_true", help="leave other gateways out")
     parser.add_argument(
@@ -84,7 +98,7 @@ def chosen(options: argparse.Namespace) -> list[Task]:
     """What of the plan is asked for."""
     tasks = plan(quick=options.quick)
     if options.pairs:
-        return [tasks[0], *(task for task in tasks if task.scenario.kind == "pair")]
+        return [task for task in tasks if task.scenario.kind == "pair" or task.scenario.name == MAIN]
     if options.kinds:
         tasks = [task for task in tasks if task.scenario.kind in options.kinds]
     if options.streams:
@@ -101,19 +115,40 @@ def who_is_left_out(tasks: list[Task], options: argparse.Namespace) -> dict[str,
     return {relay: why for relay, why in absent.items() if relay in asked}
 
 
-def measure(tasks: list[Task], relays: dict[str, Start], *, rounds: int, tries: int) -> Results:
-    """So many rounds of the tasks, with these relays only."""
+def measure(
+    tasks: list[Task], relays: dict[str, Start], absent: dict[str, str], options: argparse.Namespace
+) -> Results:
+    """Rounds of the tasks with these relays: as many as are asked for, and as fit into the time.
+
+    A peer that does not start joins the ``absent``.
+    """
+    began, rounds = time.monotonic(), options.rounds or (1 if options.quick else 5)
+    once = Quiet(1, 0)
+    quiet = once if options.quick else Quiet(report.TRIES, options.minutes * 60 / 4)
     results = Results({task.scenario.name: task.scenario.kind for task in tasks})
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
         instrument = Instrument.built(Path(folder))
         for number in range(rounds):
-            todo = [(task, name) for task in tasks if number < task.rounds for name in task.relays if name in relays]
-            for task, relay in todo:
-                limit = tries if task.retried else 1
-                sample = measure_quietly(task.scenario, relays[relay], instrument, tries=limit)
+            if number and (time.monotonic() - began) / number * (number + 1) > options.minutes * 60:
+                break
+            for task, relay in _meetings(tasks, relays, number):
+                if relay in absent:
+                    continue
+                try:
+                    sample = (quiet if task.retried else once).measure(task.scenario, relays[relay], instrument)
+                except DoesNotListen:
+                    if relay not in peers.NAMES:
+                        raise
+                    absent[relay] = "it did not start"
+                    continue
                 results.add(task.scenario.name, relay, sample)
                 print(f"round {number + 1}, {task.scenario.name}, {relay}: {sample.line()}", file=sys.stderr)
     return results
+
+
+def _meetings(tasks: list[Task], relays: dict[str, Start], number: int) -> list[tuple[Task, str]]:
+    """Who meets what in a round."""
+    return [(task, name) for task in tasks if number < task.rounds for name in task.relays if name in relays]
 
 
 def main() -> None:
@@ -132,12 +167,11 @@ def main() -> None:
     absent = who_is_left_out(tasks, options)
     everybody = {**RELAYS, **peers.starts(options.peers_folder)}
     relays = {name: everybody[name] for name in options.relays if name not in absent}
-    rounds, tries = (1, 1) if options.quick else (5, report.TRIES)
-    results = measure(tasks, relays, rounds=options.rounds or rounds, tries=tries)
+    results = measure(tasks, relays, absent, options)
     page = report.page(results, absent)
     print(page)
     if write and options.relays == EVERYBODY and not (options.kinds or options.streams or options.pairs):
-        report.write(ROOT, page, report.headline(results))
+        report.write(ROOT, results, page)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Sample:
         for series, prefix in {"latency_ms": "", "first_chunk_ms": "first_"}.items():
             if times := found.get(series):
                 figures |= {f"{prefix}p50": times["p50"], f"{prefix}p99": times["p99"]}
-        others = max(0.0, (found["core_s"] - found["cpu_s"]) / window)
+        others = max(0.0, (found["core_s"] - found["cpu_s"]) / window) if target.pids else 0.0
         return cls(figures, others, found["failed"] + found["unfinished"] + found["disordered"])
 
     def line(self) -> str:

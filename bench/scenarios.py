@@ -29,11 +29,15 @@ class Scenario(Protocol):
 
 @dataclass(frozen=True)
 class Steady:
-    """Streams that run side by side: CPU and latency are read while all of them flow."""
+    """Streams that run side by side: CPU and latency are read while all of them flow.
+
+    ``grace``: what they get to end after the upstream's time; those that have not are not whole.
+    """
 
     streams: int
     rate: int
     seconds: float
+    grace: float = 15.0
     kind: ClassVar[str] = "steady"
 
     @property
@@ -70,7 +74,7 @@ def flowing(load: Steady, instrument: Instrument, start: Start, what: dict[str, 
         "--ramp": ramp,
         "--from": ramp + 1,
         "--to": load.seconds - 0.5,
-        "--limit": load.seconds * 2 + 10,
+        "--limit": ramp + load.seconds + load.grace,
     }
     with instrument.between(start, rate=load.rate, chunks=chunks) as target:
         found = instrument.run(target, options)
@@ -171,7 +175,7 @@ class Saturation:
         low, high, others, best = 0, len(self.STEPS), 0.0, Sample({"most": 0.0})
         while low < high:
             middle = (low + high) // 2
-            load = Steady(self.STEPS[middle], self.rate, self.seconds)
+            load = Steady(self.STEPS[middle], self.rate, self.seconds, grace=2.0)
             found = load.measure(instrument, start)
             others = max(others, found.others)
             if carried(found):
