@@ -37,6 +37,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "providers",
             "selftest",
             "server",
+            "serving",
             "shell",
             "supervisor",
             "upkeep",
@@ -57,7 +58,7 @@ FORBIDDEN = {
     "core": _SERVERS | {"json", "socket", "ssl"},
 }
 #: Optional dependencies, each imported by one file.
-OPTIONAL = frozenset({"opentelemetry", "psycopg", "redis", "uvicorn"})
+OPTIONAL = frozenset({"granian", "opentelemetry", "psycopg", "redis", "uvicorn"})
 #: Where ``except Exception`` may stand, once each: the generation's task body and the ASGI edge.
 BROAD = (frozenset({"core"}), frozenset({"app", "faces"}))
 

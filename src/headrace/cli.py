@@ -11,7 +11,8 @@ from headrace.configured import Config, Data, refuse, settings_of
 from headrace.errors import ConfigError
 from headrace.observe.logs import configure
 from headrace.selftest import selftest
-from headrace.server import bind, run
+from headrace.server import run
+from headrace.serving.sockets import bind
 from headrace.supervisor import Supervisor
 
 app = typer.Typer(

@@ -1,7 +1,7 @@
 """The server process of end-to-end tests, and configurations for it."""
 
 from headrace.testing.child import START, STOP, ServerFailed, free_port
-from headrace.testing.server import KINDS, HeadraceServer
+from headrace.testing.server import KINDS, UVICORN, HeadraceServer
 
 __all__ = ["KINDS", "START", "STOP", "HeadraceServer", "ServerFailed", "free_port", "upstream_toml"]
 

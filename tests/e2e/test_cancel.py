@@ -102,7 +102,7 @@ class Scene:
 @pytest.fixture
 def kind() -> str:
     """What serves the app, where a test does not try both."""
-    return "granian"
+    return "own"
 
 
 @pytest.fixture

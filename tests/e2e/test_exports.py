@@ -17,7 +17,7 @@ from headrace.records.sqlite import FILE
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 #: One server has a million; that the other one holds its memory shows with fewer.
-ROWS = {"granian": 1_000_000, "uvicorn": 100_000}
+ROWS = {"own": 1_000_000, "granian": 100_000}
 #: How much the server may grow over an export, and the seconds until its first byte.
 GROWTH = 20 << 20
 FIRST = 0.1

@@ -221,12 +221,12 @@ def test_curl_seeks_and_resumes(server):
 
 
 class TestHttp2:
-    """On Granian; uvicorn does not speak it."""
+    """Where the settings ask for it."""
 
     @pytest.fixture
     def server(self, tmp_path):
         furnish(tmp_path)
-        with HeadraceServer(tmp_path, '[files]\nfolder = "root"\n') as started:
+        with HeadraceServer(tmp_path, '[files]\nfolder = "root"\n', kind="granian") as started:
             yield started
 
     async def test_files_and_ranges_end_their_streams(self, server):

@@ -146,15 +146,14 @@ async def test_the_framing_of_named_events(house):
 
 
 async def test_localhost_is_served_on_both_families(house):
-    """IPv4 and IPv6, where the machine has it (uvicorn listens where it is told)."""
+    """IPv4 and IPv6, where the machine has it."""
     async with await Http1.connect(house.port, "127.0.0.1") as http:
         await http.ask("GET", "/health")
         assert http.status == 200
-    if house.server.kind == "granian":
-        async with await Http1.connect(house.port, "::1") as http:
-            await http.ask("POST", "/chat", simple("good"))
-            assert b"three" in await http.rest()
-            assert http.ended == CLEAN
+    async with await Http1.connect(house.port, "::1") as http:
+        await http.ask("POST", "/chat", simple("good"))
+        assert b"three" in await http.rest()
+        assert http.ended == CLEAN
 
 
 async def test_the_whole_surface(house):
@@ -283,13 +282,13 @@ async def test_the_whole_surface(house):
 
 
 class TestHttp2:
-    """On Granian; uvicorn does not speak it."""
+    """Where the settings ask for it."""
 
     @pytest.fixture
     async def house(self, tmp_path):
         async with ScriptedUpstream(play) as upstream:
             toml = upstream_toml(f"{upstream.url}/v1", models=MODELS)
-            server = HeadraceServer(tmp_path, toml)
+            server = HeadraceServer(tmp_path, toml, kind="granian")
             await asyncio.to_thread(server.start)
             try:
                 yield House(server, upstream)

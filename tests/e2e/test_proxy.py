@@ -61,7 +61,7 @@ def target_toml(url: str, *more: str) -> str:
 @pytest.mark.alone
 def test_a_body_of_two_gigabytes_passes_in_constant_memory(tmp_path, kind):
     """In each direction, a quarter of it on the other server; the speed is reported, not judged."""
-    size = 2 * GIB if kind == "granian" else GIB // 2
+    size = 2 * GIB if kind == "own" else GIB // 2
     with BulkTarget() as target, HeadraceServer(tmp_path, target_toml(target.url), kind=kind) as server:
         download(server.port, f"/v1/proxy/t/{1 << 20}")
         upload(server.port, "/v1/proxy/t/x", 1 << 20)
@@ -98,7 +98,7 @@ class Canary:
 
 
 @contextlib.asynccontextmanager
-async def served(tmp_path, toml, kind="granian"):
+async def served(tmp_path, toml, kind="own"):
     server = HeadraceServer(tmp_path, toml, kind=kind)
     await asyncio.to_thread(server.start)
     try:

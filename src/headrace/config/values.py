@@ -74,6 +74,8 @@ class Server(Value):
     """The certificate chain (PEM), for TLS."""
     tls_key: Path | None = None
     """The certificate's private key (PEM)."""
+    http2: bool = False
+    """Take HTTP/2 without TLS (h2c) beside HTTP/1.1, for a proxy that speaks it; with TLS both are spoken anyway."""
     keep_alive: Seconds = 15.0
     """Seconds of silence after which a streaming reply carries a keep-alive."""
     gate: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=60)] = 5.0

@@ -14,8 +14,10 @@ from headrace.testing.child import Child, ServerFailed, free_port
 #: Starts the command line of this installation.
 COMMAND = (sys.executable, "-m", "headrace")
 
-#: Which server runs the app: our own command (Granian), or uvicorn.
-KINDS = ("granian", "uvicorn")
+#: What serves the app: our own command, as it is or with HTTP/2 (then it is Granian that listens).
+KINDS = ("own", "granian")
+#: As another's app.
+UVICORN = "uvicorn"
 
 
 #: What of the environment a server gets: nothing of a developer's own settings and keys.
@@ -34,7 +36,7 @@ class HeadraceServer(Child):
         folder: Path,
         toml: str = "",
         *,
-        kind: str = "granian",
+        kind: str = "own",
         workers: int = 1,
         env: Mapping[str, str] | None = None,
         port: int = 0,
@@ -75,6 +77,8 @@ class HeadraceServer(Child):
         env = {name: os.environ[name] for name in _PASSED if name in os.environ}
         env |= {"HEADRACE_DATA": str(self.folder / "data"), "HEADRACE_CONFIG": str(self._config), **self._env}
         if self.kind == "granian":
+            env["HEADRACE_SERVER__HTTP2"] = "true"
+        if self.kind != UVICORN:
             command = [*self.command, "serve", "--port", str(self.port), "--workers", str(self.workers)]
         else:
             command = [

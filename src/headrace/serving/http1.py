@@ -1,0 +1,219 @@
+"""HTTP/1.1 in front of the app: uvicorn's protocol on llhttp, with bounds and deadlines of our own.
+
+It runs on the event loop itself, so a chunk crosses no thread on its way out, and an idle connection holds little more
+than its transport. Deadlines are looked at once a second for all connections; no connection has a timer while it is
+read.
+"""
+
+import asyncio
+import logging
+import math
+import socket
+from collections.abc import Callable
+from email.utils import formatdate
+
+from starlette.types import ASGIApp
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from headrace.serving.sockets import HEAD_BYTES, HEAD_TIMEOUT
+
+#: Seconds for which a connection is kept between two requests; longer than proxies and clients keep theirs.
+KEEP_ALIVE = 75
+
+#: Bytes that are held here for a client which reads slowly, beyond the piece that is being sent; the kernel holds more.
+HELD = 4 << 10
+
+#: Bytes that the kernel holds for a reader of a stream (it takes twice as many, for itself too). By itself it takes up to
+#: 4 MB for each that reads nothing, and with a thousand of them gets slow for all.
+SENDING = 128 << 10
+
+#: Seconds between two looks at all connections.
+TICK = 1.0
+
+#: uvicorn logs what an application raises with its text, and each reply that was cut on purpose.
+_QUIET = logging.getLogger("headrace.serving.quiet")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection: one request after the other."""
+
+    def __init__(self, config: Config, state: ServerState, on_lost: Callable[[], None]) -> None:
+        super().__init__(config, state, {})
+        self.logger = self.access_logger = _QUIET
+        self._on_lost = on_lost
+        #: When the head that is being read must be there; infinite while none is.
+        self._due = math.inf
+        #: Bytes of it so far; negative while none is read.
+        self._head = 0
+        #: Told of room, and of the connection's loss, by whoever has the body.
+        self._ready: Callable[[], None] | None = None
+        self._gone: Callable[[], None] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; whoever connects has something to ask."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=HELD)
+        self._due = self.loop.time() + HEAD_TIMEOUT
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        if self._head >= 0:
+            if not self._head:
+                self._due = self.loop.time() + HEAD_TIMEOUT
+            self._head += len(data)
+        super().data_received(data)
+        if self._head > HEAD_BYTES:
+            self.refuse(431)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what is under way."""
+        super().connection_lost(exc)
+        if self._gone is not None:
+            gone, self._ready, self._gone = self._gone, None, None
+            gone()
+        self._on_lost()
+
+    def on_headers_complete(self) -> None:
+        """Hand the request on; the body's time is the application's."""
+        self._head = -1
+        self._due = math.inf
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The next head may begin."""
+        super().on_message_complete()
+        self._head = 0
+
+    # -- the body of a reply that goes on below ASGI ------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Offer the connection to the request that begins."""
+        super().on_message_begin()
+        self.scope["headrace.detach"] = self.detach  # type: ignore[typeddict-unknown-key]
+
+    def detach(self, ready: Callable[[], None], lost: Callable[[], None]) -> "Connection | None":
+        """Hand the rest of a chunked body out; the application's call may return before it has ended."""
+        cycle = self.cycle
+        if not cycle.chunked_encoding or cycle.disconnected:
+            return None
+        self._ready, self._gone = ready, lost
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
+        cycle.disconnected = True  # as far as the application is concerned; else its return would break the connection
+        cycle.message_event.set()
+        return self
+
+    @property
+    def full(self) -> bool:
+        """What is written now is held in memory."""
+        return self.flow.write_paused
+
+    def write(self, data: bytes) -> None:
+        """Send a chunk."""
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end(self) -> None:
+        """End the body, and go on to the next request."""
+        self._ready = self._gone = None
+        self.cycle.response_complete = True
+        self.transport.write(b"0\r\n\r\n")
+        if not self.cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def cut(self) -> None:
+        """Break the body off, after what was sent of it."""
+        self._ready = self._gone = None
+        self.transport.close()
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        super().resume_writing()
+        if self._ready is not None:
+            self._ready()
+
+    # -- deadlines ---------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Give up a head that does not come."""
+        if now >= self._due:
+            self.refuse(408)
+
+    def refuse(self, status: int) -> None:
+        """Answer what is no whole request, unless an answer is under way, and close."""
+        self._due = math.inf
+        if self.transport.is_closing():
+            return
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.close()
+
+
+class Http1Listener:
+    """Serves an app on a socket that listens already. ``connections`` is how many may be open; more get a 503."""
+
+    def __init__(self, app: ASGIApp, listening: socket.socket, connections: int) -> None:
+        self._listening = listening
+        self._config = Config(
+            app,
+            interface="asgi3",
+            http="httptools",
+            loop="none",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=connections,
+            timeout_keep_alive=KEEP_ALIVE,
+        )
+        self._config.load()
+        self._state = ServerState()
+        self._stopped = asyncio.Event()
+        self._empty = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Serve until told to stop, and until every connection has ended."""
+        loop = asyncio.get_running_loop()
+        self._tick()
+        server = await loop.create_server(self._accept, sock=self._listening)
+        ticking = asyncio.create_task(self._ticking())
+        try:
+            await self._stopped.wait()
+            server.close()
+            for connection in tuple(self._state.connections):
+                connection.shutdown()
+            self._lost()
+            await self._empty.wait()
+        finally:
+            ticking.cancel()
+            for connection in tuple(self._state.connections):
+                connection.transport.abort()
+
+    def stop(self) -> None:
+        """Accept no more, and close each connection after the reply that is under way."""
+        self._stopped.set()
+
+    def _accept(self) -> Connection:
+        return Connection(self._config, self._state, self._lost)
+
+    def _lost(self) -> None:
+        if self._stopped.is_set() and not self._state.connections:
+            self._empty.set()
+
+    async def _ticking(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self._tick()
+
+    def _tick(self) -> None:
+        self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        now = asyncio.get_running_loop().time()
+        for connection in tuple(self._state.connections):
+            if isinstance(connection, Connection):
+                connection.tick(now)
