@@ -143,6 +143,17 @@ class Log(Protocol):
 
 
 @runtime_checkable
+class Newest(Protocol):
+    """An ability: show what was committed just now without waiting."""
+
+    def newest(self, id: str, after: int, *, max_bytes: int, wake: Wake) -> Batch | None:
+        """What ``read`` would give, where it is in memory; None where ``read`` must be asked, and ``wake`` is not kept.
+
+        Raises what ``read`` raises.
+        """
+
+
+@runtime_checkable
 class Health(Protocol):
     """An ability: tell whether writes work now."""
 

@@ -70,13 +70,42 @@ class Reader:
                     await rendering.waiter()
                 else:
                     await rendering.advance()
-                if rendering.pings != self._pings:
-                    self._pings = rendering.pings
-                    if self._step >= rendering.next and self._view.ping:
-                        return self._view.ping
+                if data := self._ping():
+                    return data
                 continue
             if data:
                 return data
+
+    def now(self) -> bytes | None:
+        """The next bytes where they are there now; None where ``read`` must be awaited for them.
+
+        Nothing is the end where there is an ``outcome``, else there is nothing new: whoever follows the rendering is
+        called when there is. Raises StoreError where the rest cannot be read.
+        """
+        rendering = self.rendering
+        while self._own is None and self._step >= rendering.base:
+            if self._step < rendering.next:
+                data, self._step = rendering.take(self._step)
+                if data:
+                    return data
+            elif rendering.outcome is not None or self._gone:
+                self.outcome = rendering.outcome or _GONE
+                return b""
+            elif rendering.broken is not None:
+                if data := self._broken(rendering.broken):
+                    return data
+            else:
+                rendering.want()
+                return self._ping()
+        return None
+
+    def _ping(self) -> bytes:
+        """A keep-alive, where one is due and nothing has come since."""
+        rendering = self.rendering
+        if rendering.pings == self._pings:
+            return b""
+        self._pings = rendering.pings
+        return self._view.ping if self._step >= rendering.next else b""
 
     async def settle(self, seconds: float) -> None:
         """Return once the first record is there, or the end, or after so many seconds."""

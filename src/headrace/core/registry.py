@@ -339,8 +339,8 @@ class Registry:
     def _lost(self, id: str) -> None:
         """An end could not be committed: cut the readers, who will come back."""
         for rendering in [r for r in self._renderings.values() if r.id == id]:
+            del self._renderings[rendering.id, rendering.view.name]  # first: who follows it leaves at once
             rendering.break_off(StoreUnavailable())
-            del self._renderings[rendering.id, rendering.view.name]
 
     # -- the process -------------------------------------------------------------------------------------------------
 

@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-from headrace.core.log import Batch, Head, Log
+from headrace.core.log import Batch, Head, Log, Newest
 from headrace.core.stream import NOTHING_SEEN, Cursor
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, StoreUnavailable
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
 
 #: What one read of the log, and one send to a client, brings at the most (bytes, about).
-PIECE = 65536
+PIECE = 16 << 10
 
 #: What a rendering keeps for readers that are a little behind (bytes).
-RING = 4 * PIECE
+RING = 16 * PIECE
 
 
 class Fold(Protocol):
@@ -149,6 +149,11 @@ class Rendering:
         self._waiters: list[asyncio.Future[None]] = []
         self._armed = False
         self._advancing = False
+        #: Called when there may be more in the ring, and after a nudge: for readers without a task.
+        self._followers: dict[Callable[[], None], None] = {}
+        self._newest = log if isinstance(log, Newest) else None
+        self._pumping: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
         if self.base == 0:
             self._push([self._renderer.start()])
 
@@ -192,11 +197,28 @@ class Rendering:
         return waiter
 
     def nudge(self) -> None:
-        """Wake all readers that wait."""
+        """Wake all readers that wait, and soon tell those who follow."""
+        self._rouse()
+        if self._followers:
+            self._loop.call_soon(self._tell)
+
+    def _rouse(self) -> None:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def follow(self, follower: Callable[[], None]) -> None:
+        """Have it called whenever there may be more, until :meth:`unfollow`. It must not raise."""
+        self._followers[follower] = None
+
+    def unfollow(self, follower: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._followers.pop(follower, None)
+
+    def _tell(self) -> None:
+        for follower in tuple(self._followers):
+            follower()
 
     def tick(self, now: float) -> None:
         """Have a keep-alive sent where readers have been waiting for long."""
@@ -215,6 +237,8 @@ class Rendering:
 
     def close(self) -> None:
         """Nobody reads any more."""
+        if self._pumping is not None:
+            self._pumping.cancel()
         if self._armed:
             self._log.forget(self.id, self._wake)
 
@@ -224,6 +248,57 @@ class Rendering:
 
     def _wake(self) -> None:
         self._armed = False
+        if self._followers:
+            self.want()
+        self._rouse()
+
+    def want(self) -> None:
+        """Have the log read for those who follow, unless that is so already.
+
+        Soon and not now: who wakes us is in the middle of a commit for all, and has nothing to do with what a fold may
+        raise; and however long the log is, each piece of it lets others run.
+        """
+        if not self.busy and self._pumping is None:
+            self._advancing = True
+            self._loop.call_soon(self._take_news)
+
+    def _take_news(self) -> None:
+        """Read on without waiting where the log can show it, and tell; else have it read by a task."""
+        self._advancing = False
+        if self.broken is not None:
+            return
+        self.broken = StoreUnavailable()  # unless all goes well: nobody waits for what does not come
+        try:
+            batch = self._glance()
+            if batch is not None:
+                self._armed = batch.waits
+                self._take(batch)
+            elif self._followers:
+                self._pumping = self._loop.create_task(self._pump(), name=f"rendering {self.id}")
+            self.broken = None
+        except HeadraceError as error:
+            self.broken = error
+        finally:
+            self._rouse()
+            self._tell()
+
+    def _glance(self) -> Batch | None:
+        if self._newest is None or not self._renderer.opened:
+            return None
+        return self._newest.newest(self.id, self._renderer.after, max_bytes=PIECE, wake=self._wake)
+
+    async def _pump(self) -> None:
+        """Read the log for those who follow, as long as it cannot show its news without waiting."""
+        try:
+            while self._followers and self.outcome is None and self.broken is None:
+                if self.busy:
+                    await self.waiter()
+                else:
+                    await self.advance()
+                if self._newest is not None and self._renderer.opened:
+                    break
+        finally:
+            self._pumping = None
         self.nudge()
 
     async def advance(self) -> None:
@@ -233,18 +308,20 @@ class Rendering:
             batch = await self._log.read(self.id, self._renderer.after, max_bytes=PIECE, wake=self._wake)
             if not batch.waits:
                 self._armed = False
-            if batch.records or batch.outcome is not None:
-                if batch.records and not self._renderer.opened:
-                    await self._renderer.open(self._log, self.id)
-                self._push(self._renderer.render(batch))
-                self.outcome = batch.outcome
+            if batch.records and not self._renderer.opened:
+                await self._renderer.open(self._log, self.id)
+            self._take(batch)
         except HeadraceError as error:
             self._armed = False
             self.broken = error
         finally:
             self._advancing = False
-            if self._waiters:
-                self.nudge()
+            self.nudge()
+
+    def _take(self, batch: Batch) -> None:
+        if batch.records or batch.outcome is not None:
+            self._push(self._renderer.render(batch))
+            self.outcome = batch.outcome
 
     def _push(self, steps: list[bytes]) -> None:
         self._active = True

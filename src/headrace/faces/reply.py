@@ -8,17 +8,16 @@ clients of an unfinished answer.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from random import randint
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from headrace.core.asked import ASKED
 from headrace.core.deadlines import NEVER
-from headrace.core.meters import Course
 from headrace.core.reader import Reader
 from headrace.core.registry import Registry
 from headrace.errors import HeadraceError
+from headrace.faces.delivery import DETACH, Delivery, Detach, with_retry
+from headrace.faces.pace import pace_of
 from headrace.model.outcome import Outcome, State
 
 #: What every streaming reply says to proxies and caches. nginx reads X-Accel-Buffering.
@@ -67,10 +66,11 @@ class StreamReply(Response):
         self._send_timeout = send_timeout
         self._gate = gate
         self._refused = refused
-        self._retry = RETRY if retry is True else retry
+        self._retry = RETRY if retry is True else retry or None
         self._task: asyncio.Task[None] | None = None
         self._send_due = NEVER
         self._left = False
+        self._delivered = False
         #: The body has ended cleanly.
         self.whole = False
 
@@ -93,7 +93,8 @@ class StreamReply(Response):
             watcher.cancel()
             self._task.cancel()
             self._registry.sweep.discard(self)
-            self._reader.close()
+            if not self._delivered:
+                self._reader.close()
 
     def tick(self, now: float) -> None:
         """Let a client go that takes nothing of what it is sent; it can rejoin."""
@@ -122,6 +123,8 @@ class StreamReply(Response):
         if scope.get("http_version", "1.1").startswith("1"):
             self.headers["connection"] = "keep-alive"
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if (detach := scope.get(DETACH)) is not None and self._deliver(detach):
+            return
         # What the layers in between have to say, they have said of the head; the body goes straight to the server.
         send = scope.get(SEND, send)
         await self._send_all(send)
@@ -130,56 +133,31 @@ class StreamReply(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             self.whole = True
 
+    def _deliver(self, detach: Detach) -> bool:
+        """Go on below ASGI; False where this server does not hand its connection out."""
+        registry, reader = self._registry, self._reader
+        pace = pace_of(registry, reader)
+        delivery = Delivery(registry, reader, send_timeout=self._send_timeout, pace=pace, retry=self._retry)
+        self._delivered = delivery.begin(detach)
+        return self._delivered
+
     async def _send_all(self, send: Send) -> None:
         """Send what there is; where the rest cannot be read, the reply ends unfinished."""
         read, sweep, retry = self._reader.read, self._registry.sweep, self._retry
-        pace = self._pace()
+        pace = pace_of(self._registry, self._reader)
         try:
             while data := await read():
                 if pace is not None:
                     pace.send(data)
                 if retry and not data.startswith(b":"):  # a keep-alive stays a block of its own
-                    data = data.replace(b"\n\n", b"\nretry: %d\n\n" % randint(*retry), 1)  # noqa: S311
-                    retry = False
+                    data = with_retry(data, retry)
+                    retry = None
                 self._send_due = sweep.now + self._send_timeout
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 self._send_due = NEVER
         except HeadraceError:
             return
 
-    def _pace(self) -> "Pace | None":
-        """What measures the reply to the request that started its answer; what others see is not the upstream's."""
-        asked = ASKED.get()
-        if asked is None or asked.course is None:
-            return None
-        return Pace(self._registry, asked.at, asked.course, self._reader.rendering.view.ping)
-
     async def _has_records(self) -> bool:
         head = await self._registry.log.head(self._reader.id)
         return head is not None and head.tail > 0
-
-
-class Pace:
-    """How the answer to one request leaves: its first records, and the time between two sends of them."""
-
-    __slots__ = ("_arrived", "_course", "_last", "_meters", "_now", "_ping")
-
-    def __init__(self, registry: Registry, arrived: float, course: Course, ping: bytes) -> None:
-        self._meters = registry.meters
-        self._now = registry.clock.monotonic
-        self._arrived = arrived
-        self._course = course
-        self._ping = ping
-        self._last = 0.0
-
-    def send(self, data: bytes) -> None:
-        """A piece is about to be sent."""
-        gaps = self._course.gaps
-        if gaps is None or data is self._ping:
-            return  # what comes before the first record, or a keep-alive
-        now = self._now()
-        if self._last:
-            gaps.observe(now - self._last)
-        else:
-            self._meters.told(self._course, self._arrived, now)
-        self._last = now

@@ -116,10 +116,11 @@ class Tail:
                 break
         return clip(gathered, start, max_bytes)
 
-    def rows_above(self, after: int, limit: int) -> "array[int]":
-        """Where the records above ``after`` are: at most ``limit`` rows."""
+    def rows_above(self, after: int, limit: int, size: int) -> "array[int]":
+        """Where the records above ``after`` are: about so many that they hold ``size`` bytes, at most ``limit`` rows."""
         place = bisect_right(self._lasts, after)
-        return self._rows[place : place + limit]
+        enough = 1 + size * len(self._rows) // max(1, self.size)
+        return self._rows[place : place + min(limit, enough)]
 
     def all_rows(self) -> "array[int]":
         """Where all of it is."""

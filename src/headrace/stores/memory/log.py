@@ -109,6 +109,13 @@ class MemoryLog:
 
     async def read(self, id: str, after: int, *, max_bytes: int = 65536, wake: Wake | None = None) -> Batch:
         """Records above ``after``, or a promise to call ``wake``."""
+        return self._read(id, after, max_bytes, wake)
+
+    def newest(self, id: str, after: int, *, max_bytes: int, wake: Wake) -> Batch:
+        """The same: all is in memory."""
+        return self._read(id, after, max_bytes, wake)
+
+    def _read(self, id: str, after: int, max_bytes: int, wake: Wake | None) -> Batch:
         self._usable()
         stream = self._standing(id)
         tail = len(stream.records)

@@ -162,6 +162,24 @@ class SqliteLog(SqliteWorker):
                 view.waited.add(tail)
         return batch
 
+    def newest(self, id: str, after: int, *, max_bytes: int, wake: Wake) -> Batch | None:
+        """Records above ``after`` of a stream that this process writes, where its tail remembers them."""
+        tail = self._place.own.live.get(id)
+        if tail is None or after > tail.tail:
+            return None
+        reached = tail.tail
+        if after == reached:
+            batch = Batch(after + 1, (), after, tail.outcome)
+        else:
+            records = tail.recent(after, max_bytes)
+            if records is None:
+                return None
+            outcome = tail.outcome if after + len(records) == reached else None
+            batch = Batch(after + 1, records, reached, outcome)
+        if batch.waits:
+            tail.wakes.append(wake)
+        return batch
+
     def forget(self, id: str, wake: Wake) -> None:
         """Drop a wake that has not been called; harmless once the store is closed."""
         place = self._opened

@@ -185,7 +185,7 @@ class View:
         gathered: list[Record] = []
         size = 0
         with store_errors():
-            parts = self.reader.chunks(tail.rows_above(after, READ_ROWS))
+            parts = self.reader.chunks(tail.rows_above(after, READ_ROWS, max_bytes))
         for first, records in parts:
             start = after + len(gathered) + 1 - first
             if start < 0:
