@@ -3,7 +3,7 @@
 from headrace.testing.child import START, STOP, ServerFailed, free_port
 from headrace.testing.server import KINDS, UVICORN, HeadraceServer
 
-__all__ = ["KINDS", "START", "STOP", "HeadraceServer", "ServerFailed", "free_port", "upstream_toml"]
+__all__ = ["KINDS", "START", "STOP", "UVICORN", "HeadraceServer", "ServerFailed", "free_port", "upstream_toml"]
 
 
 def upstream_toml(url: str, *, name: str = "up", models: str = '["m"]', extra: str = "") -> str:

@@ -25,8 +25,8 @@ KEEP_ALIVE = 75
 #: Bytes that are held here for a client which reads slowly, beyond the piece that is being sent; the kernel holds more.
 HELD = 4 << 10
 
-#: Bytes that the kernel holds for a reader of a stream (it takes twice as many, for itself too). By itself it takes up to
-#: 4 MB for each that reads nothing, and with a thousand of them gets slow for all.
+#: Bytes that the kernel holds for a reader of a stream (it takes twice as many, for itself too). By itself it takes up
+#: to 4 MB for each that reads nothing, and with a thousand of them gets slow for all.
 SENDING = 128 << 10
 
 #: Seconds between two looks at all connections.

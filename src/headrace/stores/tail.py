@@ -117,7 +117,7 @@ class Tail:
         return clip(gathered, start, max_bytes)
 
     def rows_above(self, after: int, limit: int, size: int) -> "array[int]":
-        """Where the records above ``after`` are: about so many that they hold ``size`` bytes, at most ``limit`` rows."""
+        """Where the records above ``after`` are: rows of about ``size`` bytes together, at most ``limit`` of them."""
         place = bisect_right(self._lasts, after)
         enough = 1 + size * len(self._rows) // max(1, self.size)
         return self._rows[place : place + min(limit, enough)]
