@@ -106,7 +106,7 @@ def _done(command: Sequence[object]) -> str:
     except subprocess.TimeoutExpired:
         return "its installation took too long"
     if done.returncode:
-        print(done.stderr[-2000:], file=sys.stderr)
+        print(done.stderr.strip()[-500:], file=sys.stderr)
         return "it could not be installed"
     return ""
 

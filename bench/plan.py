@@ -33,21 +33,23 @@ def plan(*, quick: bool) -> list[Task]:
 def streaming(*, quick: bool) -> list[Task]:
     """Streams that flow, and streams that begin."""
     memory, stores = ((), ()) if quick else (("headrace-memory",), ("headrace-power", "headrace-redis"))
-    seconds = 4.0 if quick else 6.0
-    first = {1: 10, 50: 4} if quick else {1: 30, 50: 10}
+    seconds = 4.0 if quick else 5.0
+    first = {1: 10, 50: 4} if quick else {1: 20, 50: 10}
+    most = Saturation(50, 4.0)
     return [
         Task(Steady(20, 50, seconds), ("nginx", "headrace", *PEERS)),
         Task(Steady(200, 50, seconds), ("direct", "nginx", "headrace", "headrace-memory", *stores, *PEERS)),
         *(Task(Steady(streams, 50, seconds), ("direct", "nginx", "headrace", *memory)) for streams in (500, 1000)),
         *(Task(FirstByte(*item), ("direct", "nginx", "headrace", *stores, *PEERS)) for item in first.items()),
-        Task(Saturation(50, 4.0), ("nginx", "headrace", *(() if quick else PEERS)), rounds=2, retried=False),
+        Task(most, ("nginx", "headrace"), rounds=2, retried=False),
+        Task(most, () if quick else PEERS, rounds=1, retried=False),
     ]
 
 
 def around(*, quick: bool) -> list[Task]:
     """Whole answers, idle streams, many readers, replay, and other dialects."""
     durable = ("headrace", "headrace-memory", *(() if quick else ("headrace-redis",)))
-    seconds = 4.0 if quick else 6.0
+    seconds = 4.0 if quick else 5.0
     many = () if quick else (Task(Idle(streams_that_fit(10_000)), ("nginx", "headrace"), rounds=2),)
     return [
         Task(Short(2.0 if quick else 4.0), ("direct", "nginx", *durable, *PEERS)),
@@ -55,7 +57,7 @@ def around(*, quick: bool) -> list[Task]:
         *many,
         Task(Readers(100, seconds), durable),
         Task(Replay(1000), durable),
-        *(Task(pair, ("headrace",), rounds=3) for pair in pairs(4.0 if quick else 5.0, all_of_them=not quick)),
+        *(Task(pair, ("headrace",), rounds=2) for pair in pairs(4.0 if quick else 5.0, all_of_them=not quick)),
     ]
 
 

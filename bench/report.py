@@ -78,7 +78,7 @@ def _noise(results: Results) -> str:
     rounds = results.rounds()
     return (
         f"Medians of {rounds} round{'s' if rounds > 1 else ''}, the range in brackets; what takes longest has fewer: "
-        "what one core carries and 10,000 idle streams two, other dialects three. "
+        "what one core carries (of peers: one), 10,000 idle streams and other dialects two. "
         f"A run in which something else used over {NOISE:.0%} of the relay's core was repeated, at most {TRIES - 1} "
         "times and for a quarter of the time, and the quietest kept; not where what one core carries is searched, nor "
         f"with `--quick`. In those kept it used {statistics.median(others or [0.0]):.0%} "

@@ -8,8 +8,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +16,11 @@ import report
 from aims import MAIN
 from instrument import Instrument
 from plan import Task, plan
-from processes import DoesNotListen, cores, raise_file_limit
+from processes import cores, raise_file_limit
 from relays import RELAYS, Start, headrace, left_out
-from samples import Results, Sample
-from scenarios import Scenario, Steady
+from rounds import Quiet, Rounds
+from samples import Results
+from scenarios import Steady
 
 import library
 
@@ -30,24 +29,6 @@ EVERYBODY = [*RELAYS, *peers.NAMES]
 KINDS = ["steady", "first", "saturation", "short", "idle", "readers", "replay", "pair"]
 #: Streams of 50 chunks a second for each worker, where several are measured.
 PER_WORKER = 60
-
-
-@dataclass
-class Quiet:
-    """Repeats what was disturbed: a run at most so often, all of them for so many seconds."""
-
-    tries: int
-    seconds: float
-
-    def measure(self, scenario: Scenario, start: Start, instrument: Instrument) -> Sample:
-        """The least disturbed run; the first, where nothing else ran on the relay's core."""
-        samples = [scenario.measure(instrument, start)]
-        began = time.monotonic()
-        while samples[-1].others > report.NOISE and len(samples) < self.tries and self.seconds > 0:
-            samples.append(scenario.measure(instrument, start))
-            self.seconds -= time.monotonic() - began
-            began = time.monotonic()
-        return min(samples, key=lambda sample: sample.others)
 
 
 def measure_workers(rounds: int, *, write: bool) -> None:
@@ -118,37 +99,14 @@ def who_is_left_out(tasks: list[Task], options: argparse.Namespace) -> dict[str,
 def measure(
     tasks: list[Task], relays: dict[str, Start], absent: dict[str, str], options: argparse.Namespace
 ) -> Results:
-    """Rounds of the tasks with these relays: as many as are asked for, and as fit into the time.
-
-    A peer that does not start joins the ``absent``.
-    """
-    began, rounds = time.monotonic(), options.rounds or (1 if options.quick else 5)
-    once = Quiet(1, 0)
-    quiet = once if options.quick else Quiet(report.TRIES, options.minutes * 60 / 4)
+    """Rounds of the tasks with these relays: as many as are asked for, and as fit into the time."""
+    seconds, often = options.minutes * 60, options.rounds or (1 if options.quick else 5)
+    quiet = Quiet(1, 0) if options.quick else Quiet(report.TRIES, seconds / 4)
     results = Results({task.scenario.name: task.scenario.kind for task in tasks})
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
-        instrument = Instrument.built(Path(folder))
-        for number in range(rounds):
-            if number and (time.monotonic() - began) / number * (number + 1) > options.minutes * 60:
-                break
-            for task, relay in _meetings(tasks, relays, number):
-                if relay in absent:
-                    continue
-                try:
-                    sample = (quiet if task.retried else once).measure(task.scenario, relays[relay], instrument)
-                except DoesNotListen:
-                    if relay not in peers.NAMES:
-                        raise
-                    absent[relay] = "it did not start"
-                    continue
-                results.add(task.scenario.name, relay, sample)
-                print(f"round {number + 1}, {task.scenario.name}, {relay}: {sample.line()}", file=sys.stderr)
+        rounds = Rounds(Instrument.built(Path(folder)), relays, absent, quiet, results)
+        rounds.run(tasks, often, seconds)
     return results
-
-
-def _meetings(tasks: list[Task], relays: dict[str, Start], number: int) -> list[tuple[Task, str]]:
-    """Who meets what in a round."""
-    return [(task, name) for task in tasks if number < task.rounds for name in task.relays if name in relays]
 
 
 def main() -> None:
