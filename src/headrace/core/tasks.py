@@ -8,6 +8,12 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 
+def note(task: "asyncio.Task[None]") -> None:
+    """Log that it has failed, if it has. Its error's text, which the event loop would log, may hold anything."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("%s failed (%s)", task.get_name(), type(error).__name__)
+
+
 class Tasks:
     """The tasks of one owner, for one kind of ``work``, which the log names where one of them fails."""
 
@@ -28,5 +34,4 @@ class Tasks:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            logger.error("%s failed (%s)", self._work, type(error).__name__)
+        note(task)

@@ -7,12 +7,14 @@ reader only.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from random import randint
 from typing import Protocol
 
 from headrace.core.deadlines import NEVER
 from headrace.core.reader import Reader
 from headrace.core.registry import Registry
+from headrace.core.tasks import note
 from headrace.errors import HeadraceError
 from headrace.faces.pace import Pace
 from headrace.model.outcome import State
@@ -43,7 +45,18 @@ DETACH = "headrace.detach"
 class Delivery:
     """Delivers what a reader reads, and closes it at the end. ``send_timeout`` is in seconds."""
 
-    __slots__ = ("_due", "_pace", "_reader", "_reading", "_registry", "_retry", "_send_timeout", "_wire", "_writing")
+    __slots__ = (
+        "_due",
+        "_pace",
+        "_reader",
+        "_reading",
+        "_registry",
+        "_retry",
+        "_send_timeout",
+        "_wire",
+        "_writing",
+        "begun",
+    )
 
     def __init__(
         self,
@@ -59,6 +72,8 @@ class Delivery:
         self._send_timeout = send_timeout
         self._pace = pace
         self._retry = retry
+        #: The connection was had: from then on the reader is closed here.
+        self.begun = False
         self._wire: Wire | None = None
         self._reading: asyncio.Task[None] | None = None
         self._writing = False
@@ -69,6 +84,7 @@ class Delivery:
         self._wire = detach(self._go, self._close)
         if self._wire is None:
             return False
+        self.begun = True
         self._registry.sweep.add(self)
         self._go()
         return True
@@ -103,6 +119,7 @@ class Delivery:
                 self._send(wire, data)
             elif data is None:
                 self._reading = asyncio.create_task(self._read(wire), name=f"reading {reader.id}")
+                self._reading.add_done_callback(note)
                 break
             elif reader.outcome is not None:
                 return self._end(wire)
@@ -125,16 +142,14 @@ class Delivery:
         """Send one piece that has to be waited for."""
         data = b""
         try:
-            data = await self._reader.read()
-        except HeadraceError:
+            with suppress(HeadraceError):
+                data = await self._reader.read()
+        finally:
             self._reading = None
-            self._cut()
-            return
-        self._reading = None
-        if data:
-            self._send(wire, data)
-        elif not self._end(wire):
-            self._cut()
+            if data:
+                self._send(wire, data)
+            elif not self._end(wire):
+                self._cut()
         self._go()
 
     def _send(self, wire: Wire, data: bytes) -> None:
@@ -143,6 +158,7 @@ class Delivery:
         if self._retry and not data.startswith(b":"):  # a keep-alive stays a block of its own
             data = with_retry(data, self._retry)
             self._retry = None
+        self._due = NEVER  # it takes something
         wire.write(data)
 
     def _end(self, wire: Wire) -> bool:

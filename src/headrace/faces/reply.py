@@ -70,7 +70,7 @@ class StreamReply(Response):
         self._task: asyncio.Task[None] | None = None
         self._send_due = NEVER
         self._left = False
-        self._delivered = False
+        self._delivery: Delivery | None = None
         #: The body has ended cleanly.
         self.whole = False
 
@@ -93,7 +93,7 @@ class StreamReply(Response):
             watcher.cancel()
             self._task.cancel()
             self._registry.sweep.discard(self)
-            if not self._delivered:
+            if self._delivery is None or not self._delivery.begun:
                 self._reader.close()
 
     def tick(self, now: float) -> None:
@@ -137,9 +137,8 @@ class StreamReply(Response):
         """Go on below ASGI; False where this server does not hand its connection out."""
         registry, reader = self._registry, self._reader
         pace = pace_of(registry, reader)
-        delivery = Delivery(registry, reader, send_timeout=self._send_timeout, pace=pace, retry=self._retry)
-        self._delivered = delivery.begin(detach)
-        return self._delivered
+        self._delivery = Delivery(registry, reader, send_timeout=self._send_timeout, pace=pace, retry=self._retry)
+        return self._delivery.begin(detach)
 
     async def _send_all(self, send: Send) -> None:
         """Send what there is; where the rest cannot be read, the reply ends unfinished."""
