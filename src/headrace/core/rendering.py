@@ -6,12 +6,13 @@ To resume is to fold again and to skip what was seen, so no state of a fold is e
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 from headrace.core.log import Batch, Head, Log, Newest
 from headrace.core.stream import NOTHING_SEEN, Cursor
+from headrace.core.tasks import note
 from headrace.errors import HeadraceError, StoreUnavailable
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
@@ -21,6 +22,9 @@ PIECE = 16 << 10
 
 #: What a rendering keeps for readers that are a little behind (bytes).
 RING = 16 * PIECE
+
+#: What a rendering is broken with while something may break it; one for all, for it is put there for each chunk.
+_UNFORESEEN = StoreUnavailable()
 
 
 class Fold(Protocol):
@@ -217,8 +221,17 @@ class Rendering:
         self._followers.pop(follower, None)
 
     def _tell(self) -> None:
-        for follower in tuple(self._followers):
-            follower()
+        self._tell_each(iter(tuple(self._followers)))
+
+    def _tell_each(self, followers: Iterator[Callable[[], None]]) -> None:
+        told = False
+        try:
+            for follower in followers:
+                follower()
+            told = True
+        finally:
+            if not told:  # one has failed; the others are told for all that
+                self._loop.call_soon(self._tell_each, followers)
 
     def tick(self, now: float) -> None:
         """Have a keep-alive sent where readers have been waiting for long."""
@@ -239,7 +252,11 @@ class Rendering:
         """Nobody reads any more."""
         if self._pumping is not None:
             self._pumping.cancel()
+        self._disarm()
+
+    def _disarm(self) -> None:
         if self._armed:
+            self._armed = False
             self._log.forget(self.id, self._wake)
 
     def parting(self, outcome: Outcome) -> bytes:
@@ -265,9 +282,9 @@ class Rendering:
     def _take_news(self) -> None:
         """Read on without waiting where the log can show it, and tell; else have it read by a task."""
         self._advancing = False
-        if self.broken is not None:
+        if self.broken is not None or not self.readers:
             return
-        self.broken = StoreUnavailable()  # unless all goes well: nobody waits for what does not come
+        self.broken = _UNFORESEEN  # unless all goes well: nobody waits for what does not come
         try:
             batch = self._glance()
             if batch is not None:
@@ -275,6 +292,7 @@ class Rendering:
                 self._take(batch)
             elif self._followers:
                 self._pumping = self._loop.create_task(self._pump(), name=f"rendering {self.id}")
+                self._pumping.add_done_callback(note)
             self.broken = None
         except HeadraceError as error:
             self.broken = error
@@ -304,6 +322,7 @@ class Rendering:
     async def advance(self) -> None:
         """Read the log once, for all readers; where there is nothing new, arm the wake-up. Not called while busy."""
         self._advancing = self._armed = True
+        taken = False
         try:
             batch = await self._log.read(self.id, self._renderer.after, max_bytes=PIECE, wake=self._wake)
             if not batch.waits:
@@ -311,16 +330,20 @@ class Rendering:
             if batch.records and not self._renderer.opened:
                 await self._renderer.open(self._log, self.id)
             self._take(batch)
+            taken = True
         except HeadraceError as error:
-            self._armed = False
             self.broken = error
         finally:
             self._advancing = False
+            if not taken:  # whoever waits looks again, and at once: who has left in the middle may have left no wake
+                self._disarm()
             self.nudge()
 
     def _take(self, batch: Batch) -> None:
         if batch.records or batch.outcome is not None:
+            was, self.broken = self.broken, StoreUnavailable()  # unless the fold takes it: it cannot be asked again
             self._push(self._renderer.render(batch))
+            self.broken = was
             self.outcome = batch.outcome
 
     def _push(self, steps: list[bytes]) -> None:
