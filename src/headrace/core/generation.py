@@ -6,12 +6,14 @@ It runs in a task that the server owns, never inside a response, so that leaving
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from headrace.core.clock import Clock
 from headrace.core.deadlines import NEVER, Deadlines, Limits, pause
+from headrace.core.flow import Flow, Stopped
 from headrace.core.log import Appended, Log, Name
 from headrace.core.meters import reason_of
-from headrace.core.routing import Answer, Attempt
+from headrace.core.routing import Answer, Attempt, Flowing
 from headrace.core.watch import Watch
 from headrace.errors import (
     ErrorDetail,
@@ -33,10 +35,6 @@ logger = logging.getLogger("headrace.generation")
 
 #: Seconds between two tries to write an end that the store did not take.
 RETRY_END = 1.0
-
-
-class Stopped(Exception):
-    """The generation was told to stop."""
 
 
 class Generation:
@@ -121,7 +119,7 @@ class Generation:
     def leave(self) -> None:
         """A participant has left. After the last one the policy decides."""
         self.participants -= 1
-        if self.participants == 0:
+        if not self.participants:
             self.last_left()
 
     def last_left(self) -> None:
@@ -172,23 +170,15 @@ class Generation:
                 self.ended.set_result(None)
 
     async def _relay(self) -> tuple[Sequence[Record], Outcome]:
-        """Bring in everything but the end, which is returned: the last records and the outcome.
-
-        The loop is flat: each frame of nested coroutines costs on every chunk.
-        """
+        """Bring in everything but the end, which is returned: the last records and the outcome."""
         try:
             answer, records = await self._begin()
+            put = partial(self._put, answer)
             while not answer.ended:
-                if records:
-                    self._waiting = False
-                    if self.tail:
-                        self._watch.arrived()
-                    if self._appending is not None:
-                        await self._committed()
-                    self._append(answer, records)
-                    self._expect(self._deadlines.idle, UpstreamStalled)
-                records = await answer.read()
-            self._waiting = False
+                if records and (appending := put(records)) is not None:
+                    await asyncio.wait([appending])
+                else:
+                    records = await (Flow(answer, put).over if isinstance(answer, Flowing) else answer.read())
             await self._committed()
             return records, self._completed(answer, records)
         except Stopped:
@@ -200,6 +190,21 @@ class Generation:
             return (), self._stopped() if isinstance(cause, Stopped) else self._failed(cause)
         finally:
             self._waiting = False
+
+    def _put(self, answer: Answer, records: Sequence[Record]) -> "asyncio.Future[Appended] | None":
+        """Append records; or take none of them, and return the append that must be committed first."""
+        self._waiting = False
+        if (appending := self._appending) is not None:
+            if not appending.done():
+                self._due = NEVER  # our own time is not the upstream's
+                return appending
+            self._appending = None
+            self._check(appending.result())
+        if self.tail:
+            self._watch.arrived()
+        self._append(answer, records)
+        self._expect(self._deadlines.idle, UpstreamStalled)
+        return None
 
     async def _begin(self) -> tuple[Answer, Sequence[Record]]:
         """The first answer that has a first record, and that; one target is tried after the other."""
@@ -274,11 +279,12 @@ class Generation:
 
     async def _committed(self) -> None:
         """Wait for the append that is under way. Raises StoreError where it failed."""
+        self._waiting, self._due = False, NEVER
         appending, self._appending = self._appending, None
-        if appending is None:
-            return
-        self._due = NEVER  # the time that we spend on ourselves is not the upstream's
-        appended = await appending
+        if appending is not None:
+            self._check(await appending)
+
+    def _check(self, appended: Appended) -> None:
         self._kept = appended.tail
         if not appended.ok:
             raise StoreUnavailable("The stream has been closed by somebody else.")
@@ -316,8 +322,7 @@ class Generation:
                 if appended.tail <= self._kept:
                     await pause(self._clock, RETRY_END)
             self._kept = self.tail = appended.tail
-        reason = reason_of(self.outcome)
-        logger.info("stream %s: %s (%s), %d records", self.id, self.outcome.state, reason, self.tail)
+        logger.info("stream %s: %s (%s), %d records", self.id, self.outcome.state, reason_of(self.outcome), self.tail)
 
     # -- small parts -------------------------------------------------------------------------------------------------
 

@@ -139,7 +139,7 @@ class Reader:
     def _broken(self, error: Exception) -> bytes:
         """The stream is deleted: tell it. The store fails: raise."""
         if not isinstance(error, StreamGone):
-            raise error if isinstance(error, StoreError) else StoreError
+            raise error.with_traceback(None) if isinstance(error, StoreError) else StoreError
         self._gone = True
         return self.rendering.parting(_GONE)
 

@@ -57,6 +57,19 @@ class Answer(Protocol):
         """Close the connection at once, so that the model stops. Idempotent; after a full read it may be reused."""
 
 
+@runtime_checkable
+class Flowing(Protocol):
+    """An ability of an answer: tell when something has come, so that nobody has to wait in ``read``."""
+
+    ended: bool
+
+    def take(self) -> Sequence[Record] | None:
+        """What ``read`` would return, where that has come; else None. Raises as ``read`` does."""
+
+    def listen(self, news: Callable[[], None] | None) -> None:
+        """Have ``news`` called, on the event loop, whenever ``take`` may have something; None ends that."""
+
+
 class Forwarded(Protocol):
     """An upstream's response to a call that is passed through. ``headers`` have lower-case names."""
 

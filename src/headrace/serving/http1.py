@@ -49,6 +49,8 @@ class Connection(HttpToolsProtocol):
         self._due = math.inf
         #: Bytes of it so far; negative while none is read.
         self._head = 0
+        #: More would only be held in memory.
+        self.full = False
         #: Told of room, and of the connection's loss, by whoever has the body.
         self._ready: Callable[[], None] | None = None
         self._gone: Callable[[], None] | None = None
@@ -106,11 +108,6 @@ class Connection(HttpToolsProtocol):
         cycle.message_event.set()
         return self
 
-    @property
-    def full(self) -> bool:
-        """What is written now is held in memory."""
-        return self.flow.write_paused
-
     def write(self, data: bytes) -> None:
         """Send a chunk."""
         self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
@@ -129,9 +126,15 @@ class Connection(HttpToolsProtocol):
         self._ready = self._gone = None
         self.transport.close()
 
+    def pause_writing(self) -> None:
+        """What is written from now on is held in memory."""
+        super().pause_writing()
+        self.full = True
+
     def resume_writing(self) -> None:
         """There is room again."""
         super().resume_writing()
+        self.full = False
         if self._ready is not None:
             self._ready()
 

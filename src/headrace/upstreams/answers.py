@@ -89,15 +89,25 @@ class StreamedAnswer(_Coming):
 
     async def read(self) -> Sequence[Record]:
         """The records of the bytes that have come. See the port."""
-        intake, exchange = self._intake, self._exchange
+        while (records := self.take()) is None:
+            await self._exchange.wait()
+        return records
+
+    def listen(self, news: Callable[[], None] | None) -> None:
+        """Have ``news`` called when something has come."""
+        self._exchange.listen(news)
+
+    def take(self) -> Sequence[Record] | None:
+        """The same, where something has come."""
+        intake = self._intake
         if intake.error is not None:
             raise intake.error
         data: bytes | None
         data, self._first = self._first, b""
         if not data:
-            # Not read_some: each frame of nested coroutines costs on every chunk.
-            while (data := exchange.take()) is None:
-                await exchange.wait()
+            data = self._exchange.take()
+            if data is None:
+                return None
         try:
             if data:
                 records = intake.take(self._decoder.feed(data))

@@ -14,7 +14,7 @@ cancelling any call closes the connection.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 
@@ -73,6 +73,10 @@ class Exchange:
     def wait(self) -> "asyncio.Future[None]":
         """What to await where ``take`` has just returned None, before it is called again. It may come for nothing."""
         return self._connection.wait()
+
+    def listen(self, news: Callable[[], None] | None) -> None:
+        """Have ``news`` called when ``take`` may have something, for as long as the response comes in."""
+        self._connection.listen(self._response, news)
 
     async def read_some(self) -> bytes:
         """The bytes that have come, after a wait for the first of them; empty at the body's clean end, and then always.

@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._response: Response | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._news: Callable[[], None] | None = None
         self._asked_at = 0.0
         self._sending: asyncio.Task[None] | None = None
         self._unsent: HeadraceError | None = None
@@ -83,6 +84,11 @@ class Connection(asyncio.Protocol):
         """What is done when there is news of the response; only the last one is. Not to be shared."""
         self._waiter = waiter = self._loop.create_future()
         return waiter
+
+    def listen(self, response: Response, news: Callable[[], None] | None) -> None:
+        """Have it called when there is news of a response that is still coming in; nobody waits then."""
+        if self._response is response:
+            self._news = news
 
     def resume(self, response: Response) -> None:
         """Read again: the response has room."""
@@ -122,6 +128,9 @@ class Connection(asyncio.Protocol):
         elif response.size > READ_BUFFER and not response.paused:
             response.paused = True
             self._transport.pause_reading()
+        if (news := self._news) is not None:
+            news()
+            return
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
@@ -221,6 +230,9 @@ class Connection(asyncio.Protocol):
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+        news, self._news = self._news, None
+        if news is not None:
+            news()
 
     def _note_stale(self, response: Response) -> None:
         self.stale = not response.heard and self._loop.time() - self._asked_at < STALE_WINDOW
