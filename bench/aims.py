@@ -16,13 +16,17 @@ PEERS = [("litellm", "LiteLLM", 100, 20), ("portkey", "Portkey", 8, 2)]
 
 @dataclass(frozen=True)
 class Aim:
-    """One figure, in each round. ``limit`` is the most that it may be, or the least with ``at_least``."""
+    """One figure, in each round. ``limit`` is the most that it may be, or the least with ``at_least``.
+
+    ``whole``: nothing of what it is a figure of was lost; else it is not held, whatever it is.
+    """
 
     text: str
     found: list[float]
     limit: float
     unit: str = ""
     at_least: bool = False
+    whole: bool = True
 
     def row(self) -> str:
         if math.isnan(self.limit):
@@ -30,6 +34,8 @@ class Aim:
         else:
             aim = f"{'≥' if self.at_least else '≤'} {self.limit:g}{self.unit}"
             verdict = "held" if self.held() else "**short**"
+        if not self.whole:
+            verdict = "**short**, not all whole"
         if not self.found:
             verdict = "not measured"
         return f"| {self.text} | {aim} | {spread(self.found, lambda value: f'{value:,.2f}{self.unit}')} | {verdict} |"
@@ -66,7 +72,13 @@ def aims(results: Results) -> list[Aim]:
         *_to_nginx(results),
         *_beside_peers(results, short),
         *(
-            Aim(f"memory of each of {name}", results.every(name, "headrace", "kb"), 30, " KB")
+            Aim(
+                f"memory of each of {name}",
+                results.every(name, "headrace", "kb"),
+                30,
+                " KB",
+                whole=not results.lost(name, "headrace"),
+            )
             for name in results.scenarios("idle")
         ),
         Aim(
