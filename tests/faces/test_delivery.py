@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -156,6 +157,16 @@ BOTH = pytest.mark.parametrize("wrap", [lambda _: None, unready], ids=["newest",
 VIEWS = pytest.mark.parametrize("view", [VERBATIM, COUNTING], ids=lambda view: view.name)
 
 
+@pytest.fixture
+async def failures():
+    """What nobody has caught, as the event loop is told of it."""
+    loop = asyncio.get_running_loop()
+    found: list[dict] = []
+    loop.set_exception_handler(lambda _, context: found.append(context))
+    yield found
+    loop.set_exception_handler(None)
+
+
 # -- every record, once and in order ---------------------------------------------------------------------------------
 
 
@@ -237,7 +248,7 @@ async def interleaved(wrap, data: st.DataObject) -> None:
         wrap(it)
         run = Interleaving(it, data)
         await run.join()
-        for step in data.draw(st.lists(st.sampled_from(Interleaving.STEPS), max_size=40)):
+        for step in data.draw(st.lists(st.sampled_from(Interleaving.STEPS), max_size=25)):
             await step(run)
         await run.end()
         await run.check()
@@ -276,12 +287,13 @@ class Interleaving:
     async def append_much(self) -> None:
         await self.append(30_000)
 
-    async def full(self) -> None:
-        self.any().room = 0
+    async def squeeze(self) -> None:
+        wire = self.any()
+        wire.room = min(wire.room, 1)
 
     async def ready(self) -> None:
         wire = self.any()
-        if wire not in self.lost:
+        if wire not in self.lost and not wire.over:
             self.stalled[wire] = 0
             wire.take(self.draw(st.integers(1, 4)))
 
@@ -299,7 +311,7 @@ class Interleaving:
     async def turn(self) -> None:
         await settle(self.draw(st.integers(1, 3)))
 
-    STEPS = (join, append, append_much, full, ready, tick, lose, turn)
+    STEPS = (join, append, append_much, squeeze, ready, tick, lose, turn)
 
     async def end(self) -> None:
         """Perhaps the store fails; then, in any case, it is there again and the stream ends."""
@@ -419,9 +431,10 @@ async def test_who_takes_something_now_and_then_is_kept(count) -> None:
     """The deadline is for one send and not for all of them."""
     async with house() as it:
         head = await it.filled([])
-        wire = deliver(it, it.reader(head), FakeWire(room=1))
+        wire, other = deliver(it, it.reader(head), FakeWire(room=1)), deliver(it, it.reader(head))
         for number, record in enumerate(records(count, size=PIECE)):
             await append(it, number, [record])
+            await settle()
         for _ in range(10):
             await it.clock.advance(SEND - 3)
             assert not wire.over
@@ -430,6 +443,7 @@ async def test_who_takes_something_now_and_then_is_kept(count) -> None:
         assert len(wire.sent) == 11
         await it.clock.advance(SEND + 2)
         assert wire.over == ["cut"]
+        other.lost()
         nothing_left(it.registry)
 
 
@@ -454,6 +468,27 @@ async def test_retry_rides_in_the_first_event_only() -> None:
             await settle()
         assert wire.sent == [b": ping\n\n", b"data: 1\nretry: 7\n\n", b"data: 1\n\n"]
         wire.lost()
+
+
+@pytest.mark.parametrize("cursor", [NOTHING_SEEN, Cursor(0, 1)], ids=["at once", "read first"])
+async def test_a_write_that_fails_cuts(cursor, failures) -> None:
+    """Nothing goes on behind what was not sent."""
+
+    class Failing(FakeWire):
+        def write(self, data: bytes) -> None:
+            raise RuntimeError
+
+    async with house() as it:
+        head = await it.filled(records(3))
+        others = deliver(it, it.reader(head))
+        wire = Failing(room=0)
+        deliver(it, it.reader(head, VERBATIM, cursor), wire)
+        with suppress(RuntimeError):
+            wire.take()
+        await settle()
+        assert wire.over == ["cut"]
+        others.lost()
+        nothing_left(it.registry)
 
 
 # -- what stays ------------------------------------------------------------------------------------------------------
@@ -572,16 +607,6 @@ class Stumbling(VERBATIM.fold):  # type: ignore[name-defined, misc]
 
 
 STUMBLING = VERBATIM._replace(name="stumbling", fold=Stumbling)
-
-
-@pytest.fixture
-async def failures():
-    """What nobody has caught, as the event loop is told of it."""
-    loop = asyncio.get_running_loop()
-    found: list[dict] = []
-    loop.set_exception_handler(lambda _, context: found.append(context))
-    yield found
-    loop.set_exception_handler(None)
 
 
 @BOTH

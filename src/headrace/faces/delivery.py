@@ -7,7 +7,6 @@ reader only.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from random import randint
 from typing import Protocol
 
@@ -140,15 +139,18 @@ class Delivery:
 
     async def _read(self, wire: Wire) -> None:
         """Send one piece that has to be waited for."""
-        data = b""
+        whole = False
         try:
-            with suppress(HeadraceError):
-                data = await self._reader.read()
-        finally:
+            data = await self._reader.read()
             self._reading = None
             if data:
                 self._send(wire, data)
-            elif not self._end(wire):
+            whole = bool(data) or self._end(wire)
+        except HeadraceError:
+            pass
+        finally:
+            self._reading = None
+            if not whole:
                 self._cut()
         self._go()
 
