@@ -7,7 +7,8 @@
  * each.
  *
  * Where the path or the body has "#####", each stream puts its own number, from 1. With --hold, the program says "open"
- * and how many once every stream has had its first chunk or failed, and ends with its standard input.
+ * and how many once every stream has had its first chunk or failed, or the limit is reached, and ends with its
+ * standard input.
  *
  * load --port P --path /v1/chat/completions --body JSON --streams N --chunks PER_STREAM [--ramp S] [--repeat K]
  *      [--method GET] [--header LINE]... [--repeats 1] [--hold 1] [--end TEXT] [--from S --to S] [--limit S] [--core N]
@@ -44,7 +45,7 @@ static struct {
 static Series latency, first_byte, first_chunk;
 static unsigned completed, failed, disordered, ended;
 static uint64_t began, chunks_in_window, bytes_in_window;
-static int epoll_fd;
+static int epoll_fd, holding;
 static char request[8192], headers[2048], *number; /* where the number of the stream stands in the request */
 static size_t request_len;
 
@@ -227,14 +228,13 @@ static void read_options(int argc, char **argv) {
     number = strstr(request, "#####");
 }
 
-/* Say that all streams are open, once they are. Standard input is watched from then on: its end is the run's. */
+/* Say how many streams are open. Standard input is watched from then on: its end is the run's. */
 static void tell_that_open(void) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-    if (!option.hold || first_chunk.count + failed < option.streams) return;
     printf("open %zu\n", first_chunk.count);
     fflush(stdout);
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, STDIN_FILENO, &event);
-    option.hold = 0;
+    option.hold = 0, holding = 1;
 }
 
 /* Open what is due, and ask again where it is time to. Returns how many have been opened. */
@@ -251,7 +251,8 @@ static void run(Stream *streams) {
     for (unsigned opened = 0; ended < option.streams;) {
         uint64_t now = now_ns();
         double elapsed = (double)(now - began) / 1e9;
-        if (elapsed > option.limit) return;
+        if (option.hold && (first_chunk.count + failed >= option.streams || elapsed > option.limit)) tell_that_open();
+        else if (elapsed > option.limit && !holding) return;
         window_at(elapsed);
         opened = ask_what_is_due(streams, opened, now);
         int count = epoll_wait(epoll_fd, events, 256, 1);
@@ -260,7 +261,6 @@ static void run(Stream *streams) {
             Stream *s = events[i].data.ptr;
             (s->state == CONNECTING ? on_connected : receive)(s, now_ns());
         }
-        tell_that_open();
     }
 }
 

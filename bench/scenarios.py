@@ -143,8 +143,8 @@ class Idle:
             "--streams": self.streams,
             "--chunks": 2,
             "--header": "Headrace-On-Leave: cancel",
-            "--ramp": self.streams / 1000,
-            "--limit": 120,
+            "--ramp": self.streams / 400,
+            "--limit": 60,
         }
         with instrument.between(start, rate=0, chunks=2) as target:
             before = memory(target.pids)
