@@ -247,12 +247,17 @@ async def interleaved(wrap, data: st.DataObject) -> None:
         await it.filled([])
         wrap(it)
         run = Interleaving(it, data)
-        await run.join()
-        for step in data.draw(st.lists(st.sampled_from(Interleaving.STEPS), max_size=25)):
-            await step(run)
-        await run.end()
-        await run.check()
-        nothing_left(it.registry)
+        try:
+            await run.join()
+            for step in data.draw(st.lists(st.sampled_from(Interleaving.STEPS), max_size=25)):
+                await step(run)
+            await run.end()
+            await run.check()
+            nothing_left(it.registry)
+        finally:
+            for wire in run.cursors:  # an example may be given up in the middle
+                wire.lost()
+            await settle()
 
 
 class Interleaving:
