@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from headrace.core.log import Health, Log, Overview, Ownership, Retention, Signals
+from headrace.core.log import Health, Log, Newest, Overview, Ownership, Retention, Signals
 from headrace.stores.memory.log import MemoryLog
 from headrace.stores.sqlite.log import SqliteLog
 from headrace.testing.clock import FakeClock
 from headrace.testing.store_contract import Rule, rule_name, rules
 
-ALL = (Health, Ownership, Signals, Overview, Retention)
+ALL = (Health, Newest, Ownership, Signals, Overview, Retention)
 
 
 class MemoryStage:

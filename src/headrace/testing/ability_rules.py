@@ -2,12 +2,12 @@
 
 import asyncio
 
-from headrace.core.log import Bound, Health, Kept, Log, Name, Overview, Ownership, Retention, Signals
-from headrace.errors import StreamGone
+from headrace.core.log import Bound, Health, Kept, Log, Name, Newest, Overview, Ownership, Retention, Signals
+from headrace.errors import NotFound, OffsetAhead, StoreError, StreamGone
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
 from headrace.testing.clock import settle
-from headrace.testing.contract import CUT, DONE, Bell, Stage, fails, meta, numbered, put, read_all, rule, same
+from headrace.testing.contract import CUT, DONE, Bell, Stage, fails, meta, numbered, put, read, read_all, rule, same
 
 #: Seconds after which something that another worker should have told is missing for good.
 PATIENCE = 5.0
@@ -34,6 +34,13 @@ def retention(log: Log) -> Retention:
     return log
 
 
+def newest(log: Log) -> Newest:
+    """The log as what it was found to be able to do."""
+    if not isinstance(log, Newest):
+        raise TypeError("this store says that it has Newest")
+    return log
+
+
 @rule(Health)
 async def a_healthy_store_says_so(stage: Stage) -> None:
     """A probe can be written and read, again and again."""
@@ -42,6 +49,76 @@ async def a_healthy_store_says_so(stage: Stage) -> None:
         raise TypeError("this store says that it has Health")
     await log.check()
     await log.check()
+
+
+# --- what was committed just now
+
+
+@rule(Newest)
+async def the_newest_is_what_a_read_gives(stage: Stage) -> None:
+    """Where it gives something; at the tail it does. A wake is kept exactly where the batch waits."""
+    log = await stage.open()
+    await log.create("s", meta())
+    tail = 0
+    for count, size, outcome in ((1, 10, None), (7, 10, None), (3, 100_000, None), (2, 10, None), (1, 10, DONE)):
+        left = {bell: await _look(log, after, bound, bell) for after, bound, bell in _everywhere(tail)}
+        tail = (await log.append("s", tail, numbered(tail + 1, tail + count, size=size), outcome)).tail
+        for bell, waits in left.items():
+            if waits:
+                await bell.wait()
+        await settle()
+        same([bell.rung for bell in left], [int(waits) for waits in left.values()])
+        found = newest(log).newest("s", tail - count, max_bytes=1 << 20, wake=Bell())
+        same(found and [*found.records], (await read(log, "s", tail - count, 1 << 20)).records)
+    same({await _look(log, after, bound, bell) for after, bound, bell in _everywhere(tail)}, {False})
+
+
+def _everywhere(tail: int) -> list[tuple[int, int, Bell]]:
+    return [(after, bound, Bell()) for after in range(tail + 1) for bound in (1, 25, 1_000, 1 << 20)]
+
+
+async def _look(log: Log, after: int, max_bytes: int, bell: Bell) -> bool:
+    """Whether what it gives waits; it must be what a read gives."""
+    batch = newest(log).newest("s", after, max_bytes=max_bytes, wake=bell)
+    if batch is None:
+        return False
+    same(batch._replace(records=[*batch.records]), await read(log, "s", after, max_bytes))
+    return batch.waits
+
+
+@rule(Newest)
+async def the_newest_of_what_is_not_there(stage: Stage) -> None:
+    """It gives nothing, or fails as a read does; and nothing is kept."""
+    log = await stage.open()
+    await put(log, "s", 2)
+    await put(log, "gone", 2)
+    await log.drop("gone")
+    bell = Bell()
+    for id, after, error in (("s", 3, OffsetAhead), ("nobody", 0, NotFound), ("gone", 2, StreamGone)):
+        await fails(error, _newest_or_read(log, id, after, bell))
+    await log.append("s", 2, numbered(3, 3))
+    await settle()
+    same(bell.rung, 0)
+    await log.close()
+    await fails(StoreError, _newest_or_read(log, "s", 3, bell))
+
+
+async def _newest_or_read(log: Log, id: str, after: int, bell: Bell) -> object:
+    return newest(log).newest(id, after, max_bytes=100, wake=bell) or await log.read(id, after)
+
+
+@rule(Newest, workers=True)
+async def the_newest_of_another_worker(stage: Stage) -> None:
+    """What another process writes is read, or shown as it is."""
+    one, two = await stage.open(), await stage.open()
+    await put(one, "s", 3)
+    await read(two, "s", 0)
+    bell = Bell()
+    await _look(two, 0, 100, bell)
+    await one.append("s", 3, numbered(4, 4), DONE)
+    await read(two, "s", 0)
+    await _look(two, 0, 100, bell)
+    same(await read_all(two, "s"), (numbered(1, 4), DONE))
 
 
 # --- ownership
