@@ -10,10 +10,10 @@ from functools import partial
 
 from headrace.core.clock import Clock
 from headrace.core.deadlines import NEVER, Deadlines, Limits, pause
-from headrace.core.flow import Flow, Stopped
+from headrace.core.flow import Flow, Stopped, flows
 from headrace.core.log import Appended, Log, Name
 from headrace.core.meters import reason_of
-from headrace.core.routing import Answer, Attempt, Flowing
+from headrace.core.routing import Answer, Attempt
 from headrace.core.watch import Watch
 from headrace.errors import (
     ErrorDetail,
@@ -178,7 +178,7 @@ class Generation:
                 if records and (appending := put(records)) is not None:
                     await asyncio.wait([appending])
                 else:
-                    records = await (Flow(answer, put).over if isinstance(answer, Flowing) else answer.read())
+                    records = await (Flow(answer, put).over if flows(answer) else answer.read())
             await self._committed()
             return records, self._completed(answer, records)
         except Stopped:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from headrace.core.clock import Clock
 from headrace.core.deadlines import NEVER, Deadlines, Limits, Sweep, pause, resolve, unhurried
 from headrace.core.generation import Generation
-from headrace.core.log import FIRST_COMES, Bound, Head, Log, Name, Ownership, Signals
+from headrace.core.log import FIRST_COMES, Bound, Head, Log, Name, Newest, Ownership, Signals
 from headrace.core.meters import Meters
 from headrace.core.reader import Reader
 from headrace.core.rendering import Rendering, View
@@ -86,6 +86,7 @@ class Registry:
         self._readers: Counter[str] = Counter()
         self._signalling = Tasks("a signal to another process")
         self._signals = log if isinstance(log, Signals) else None
+        self._newest = log if isinstance(log, Newest) else None
         self._visits = Visits(self._signals, self._signalling.spawn)
         if self._signals is not None:
             self._signals.on_cancel(self._cancel_here)
@@ -207,7 +208,7 @@ class Registry:
         key = (head.id, view.name)
         rendering = self._renderings.get(key)
         if rendering is None:
-            rendering = Rendering(self.log, head, view, begin=cursor.step + 1, keepalive=self.keepalive)
+            rendering = Rendering(self.log, self._newest, head, view, cursor.step + 1, self.keepalive)
             self._renderings[key] = rendering
             self.sweep.add(rendering)
         rendering.readers += 1

@@ -131,7 +131,8 @@ class Rendering:
     Readers pull: whoever finds nothing new reads the log, for all. A wake-up of the log wakes them all.
     """
 
-    def __init__(self, log: Log, head: Head, view: View, *, begin: int, keepalive: float) -> None:
+    def __init__(self, log: Log, newest: Newest | None, head: Head, view: View, begin: int, keepalive: float) -> None:
+        """Begin at the step ``begin``. ``newest`` is the log where it has that ability; ``keepalive`` is in seconds."""
         self.id = head.id
         self.view = view
         self._log = log
@@ -155,7 +156,7 @@ class Rendering:
         self._advancing = False
         #: Called when there may be more in the ring, and after a nudge: for readers without a task.
         self._followers: dict[Callable[[], None], None] = {}
-        self._newest = log if isinstance(log, Newest) else None
+        self._newest = newest
         self._pumping: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         if self.base == 0:
@@ -341,7 +342,7 @@ class Rendering:
 
     def _take(self, batch: Batch) -> None:
         if batch.records or batch.outcome is not None:
-            was, self.broken = self.broken, StoreUnavailable()  # unless the fold takes it: it cannot be asked again
+            was, self.broken = self.broken, _UNFORESEEN  # unless the fold takes it: it cannot be asked again
             self._push(self._renderer.render(batch))
             self.broken = was
             self.outcome = batch.outcome

@@ -61,13 +61,15 @@ class Answer(Protocol):
 class Flowing(Protocol):
     """An ability of an answer: tell when something has come, so that nobody has to wait in ``read``."""
 
-    ended: bool
-
     def take(self) -> Sequence[Record] | None:
         """What ``read`` would return, where that has come; else None. Raises as ``read`` does."""
 
     def listen(self, news: Callable[[], None] | None) -> None:
         """Have ``news`` called, on the event loop, whenever ``take`` may have something; None ends that."""
+
+
+class FlowingAnswer(Answer, Flowing, Protocol):
+    """An answer with that ability."""
 
 
 class Forwarded(Protocol):

@@ -51,6 +51,8 @@ class ConsoleFormatter(logging.Formatter):
         line = f"{_when(record)} {record.levelname} {record.name}: {record.getMessage()}"
         about = {**_context(), **_error(record)}
         line += "".join(f" {name}={value}" for name, value in about.items() if value not in line)
+        if line.isprintable():
+            return line
         return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
 
 

@@ -1,7 +1,7 @@
 """Group commit: what arrived over all streams since the last commit is one transaction, then it is published.
 
-At once where the last commit is over a millisecond ago, else at the end of that millisecond: one timer per commit, not
-one per append. Under ``process`` a commit runs on the event loop (it does not wait for the disk, and nobody else writes
+At once as long as that takes little of the time, else a millisecond after the last one: one timer per commit, not one
+per append. Under ``process`` a commit runs on the event loop (it does not wait for the disk, and nobody else writes
 this file); under ``power`` it waits for the disk, in a thread.
 """
 
@@ -26,8 +26,13 @@ from headrace.stores.sqlite.view import View
 from headrace.stores.sqlite.writer import ChunkRow, Writer
 from headrace.stores.tail import Tail, payload
 
-#: Seconds between two commits, at least.
+#: Seconds between two commits, at least, where there are many. (Timers of the event loop have whole milliseconds, so it
+#: may be two.)
 PACE = 0.001
+#: The share of the time that commits may take before they keep to that, and the seconds for which it is saved up. So
+#: what comes now and then, and the first records of an answer, wait for nothing.
+SHARE = 0.05
+SAVED = 0.05
 #: Seconds between two tries at a file that somebody else has locked, and until they are given up.
 RETRY = 0.005
 PATIENCE = 2.0
@@ -225,6 +230,8 @@ class GroupCommit:
         self._steps: list[Step] = []
         self._timer: asyncio.Handle | None = None
         self._last = self._begun = 0.0
+        #: When the time that commits have taken is no more than their share.
+        self._even = 0.0
         self._busy_since = 0.0
         self._held = False
         self._running: asyncio.Future[None] | None = None
@@ -251,7 +258,8 @@ class GroupCommit:
         await asyncio.shield(step.future)
 
     def _schedule(self) -> None:
-        wait = self._last + PACE - time.monotonic()
+        now = time.monotonic()
+        wait = self._last + PACE - now if now < self._even else 0.0
         self._timer = self._loop.call_later(wait, self._flush) if wait > 0 else self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
@@ -298,7 +306,9 @@ class GroupCommit:
     def _published(self, steps: list[Step]) -> None:
         self._last = time.monotonic()
         self._busy_since = 0.0
-        self.meters.commits.of().observe(self._last - self._begun)
+        took = self._last - self._begun
+        self._even = max(self._even, self._begun - SAVED) + took / SHARE
+        self.meters.commits.of().observe(took)
         for step in steps:
             step.publish()
 
