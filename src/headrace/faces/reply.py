@@ -120,7 +120,7 @@ class StreamReply(Response):
                 await self._refused(outcome)(scope, receive, send)
                 self.whole = True
                 return
-        if scope.get("http_version", "1.1").startswith("1"):
+        if scope.get("http_version", "1.1") == "1.1":
             self.headers["connection"] = "keep-alive"
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if (detach := scope.get(DETACH)) is not None and self._deliver(detach):

@@ -9,15 +9,16 @@ import asyncio
 import logging
 import math
 import socket
+import struct
 from collections.abc import Callable
 from email.utils import formatdate
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from headrace.serving.sockets import HEAD_BYTES, HEAD_TIMEOUT
+from headrace.serving.sockets import BACKLOG, HEAD_BYTES, HEAD_TIMEOUT
 
 #: Seconds for which a connection is kept between two requests; longer than proxies and clients keep theirs.
 KEEP_ALIVE = 75
@@ -51,6 +52,10 @@ class Connection(HttpToolsProtocol):
         self._head = 0
         #: More would only be held in memory.
         self.full = False
+        #: The request whose answer is under way, or was the last; the protocol's own is the last that was read.
+        self._answered: RequestResponseCycle | None = None
+        #: How that is told, where it came in HTTP/1.0.
+        self._unchunked: Unchunked | None = None
         #: Told of room, and of the connection's loss, by whoever has the body.
         self._ready: Callable[[], None] | None = None
         self._gone: Callable[[], None] | None = None
@@ -73,6 +78,10 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is under way."""
+        cycle = self._answered
+        if cycle is not None and not cycle.response_complete:  # others that came behind it have not begun
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
         if self._gone is not None:
             gone, self._ready, self._gone = self._gone, None, None
@@ -90,6 +99,29 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._head = 0
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP; the words of that would be taken for a part of an answer that is under way."""
+        if self._answering:
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
+    @property
+    def _answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        """Answer a request, once those before it are answered."""
+        self._answered = cycle
+        if cycle.scope["http_version"] == "1.0":
+            app = self._unchunked = Unchunked(app, cycle)
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+
+    @property
+    def _unbounded(self) -> bool:
+        return self._unchunked is not None and self._unchunked.unbounded
+
     # -- the body of a reply that goes on below ASGI ------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
@@ -98,9 +130,11 @@ class Connection(HttpToolsProtocol):
         self.scope["headrace.detach"] = self.detach  # type: ignore[typeddict-unknown-key]
 
     def detach(self, ready: Callable[[], None], lost: Callable[[], None]) -> "Connection | None":
-        """Hand the rest of a chunked body out; the application's call may return before it has ended."""
-        cycle = self.cycle
-        if not cycle.chunked_encoding or cycle.disconnected:
+        """Hand the rest of a body of unknown length out; the application's call may return before it has ended."""
+        cycle = self._answered
+        if cycle is None or cycle.disconnected or self.transport.is_closing():
+            return None
+        if not (cycle.chunked_encoding or self._unbounded):
             return None
         self._ready, self._gone = ready, lost
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
@@ -110,20 +144,26 @@ class Connection(HttpToolsProtocol):
 
     def write(self, data: bytes) -> None:
         """Send a chunk."""
-        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        self.transport.write(data if self._unbounded else b"%x\r\n%b\r\n" % (len(data), data))
 
     def end(self) -> None:
         """End the body, and go on to the next request."""
         self._ready = self._gone = None
-        self.cycle.response_complete = True
-        self.transport.write(b"0\r\n\r\n")
-        if not self.cycle.keep_alive:
+        cycle = self._answered
+        if cycle is None:
+            return
+        cycle.response_complete = True
+        if not self._unbounded:
+            self.transport.write(b"0\r\n\r\n")
+        if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
 
     def cut(self) -> None:
         """Break the body off, after what was sent of it."""
         self._ready = self._gone = None
+        if self._unbounded:
+            reset_on_close(self.transport)
         self.transport.close()
 
     def pause_writing(self) -> None:
@@ -141,8 +181,12 @@ class Connection(HttpToolsProtocol):
     # -- deadlines ---------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Give up a head that does not come."""
-        if now >= self._due:
+        """Give up a head that does not come; while an answer is under way it may take its time."""
+        if now < self._due:
+            return
+        if self._answering:
+            self._due = now + HEAD_TIMEOUT
+        else:
             self.refuse(408)
 
     def refuse(self, status: int) -> None:
@@ -150,10 +194,44 @@ class Connection(HttpToolsProtocol):
         self._due = math.inf
         if self.transport.is_closing():
             return
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete:
+        if not self._answering:
             self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()
+
+
+class Unchunked:
+    """An app as a client of HTTP/1.0 is answered, who knows no chunks: what has no length ends with the connection."""
+
+    def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
+        self._app = app
+        self._cycle = cycle
+        #: The reply has begun, and has no length.
+        self.unbounded = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer. A body that is not finished is broken off with a reset, which tells it from one that is."""
+
+        async def unchunked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                lengths = [name for name, _ in message.get("headers", ()) if name.lower() == b"content-length"]
+                if not lengths and scope["method"] != "HEAD" and message["status"] not in (204, 304):
+                    self.unbounded = True
+                    self._cycle.chunked_encoding = False
+            elif self.unbounded:
+                self._cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, unchunked)
+        finally:
+            if self.unbounded and not (self._cycle.response_complete or self._cycle.disconnected):
+                reset_on_close(self._cycle.transport)
+
+
+def reset_on_close(transport: asyncio.Transport) -> None:
+    """Have the client told by a reset that its body is not finished: the end of the connection would be its end."""
+    linger = struct.pack("ii", 1, 0)
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
 class Http1Listener:
@@ -172,7 +250,7 @@ class Http1Listener:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=connections,
+            limit_concurrency=connections + 1,  # it refuses the last of so many
             timeout_keep_alive=KEEP_ALIVE,
         )
         self._config.load()
@@ -184,7 +262,7 @@ class Http1Listener:
         """Serve until told to stop, and until every connection has ended."""
         loop = asyncio.get_running_loop()
         self._tick()
-        server = await loop.create_server(self._accept, sock=self._listening)
+        server = await loop.create_server(self._accept, sock=self._listening, backlog=BACKLOG)
         ticking = asyncio.create_task(self._ticking())
         try:
             await self._stopped.wait()
@@ -194,6 +272,7 @@ class Http1Listener:
             self._lost()
             await self._empty.wait()
         finally:
+            server.close()
             ticking.cancel()
             for connection in tuple(self._state.connections):
                 connection.transport.abort()

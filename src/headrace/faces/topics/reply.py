@@ -151,7 +151,7 @@ class TopicEvents(Response):
             self._task.cancel()
 
     async def _reply(self, scope: Scope, send: Send) -> None:
-        if scope.get("http_version", "1.1").startswith("1"):
+        if scope.get("http_version", "1.1") == "1.1":
             self.headers["connection"] = "keep-alive"
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         send = scope.get(SEND, send)
