@@ -5,7 +5,7 @@ dialects.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 from headrace.core.log import Head
@@ -48,6 +48,9 @@ class _Pieces:
 
     def take(self) -> bytes:
         return self._left.pop() if self._left else b""
+
+    def listen(self, news: Callable[[], None] | None) -> None:
+        """Nothing comes later: all is there already."""
 
     def release(self, patience: float = 0.0) -> None:
         pass
