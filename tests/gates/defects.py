@@ -19,9 +19,10 @@ from headrace.core.rendering import Renderer, Rendering
 from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.errors import NotFound, RequestError, StoreError, StreamGone, UpstreamTruncated
 from headrace.faces import chat_completions
-from headrace.faces.reply import StreamReply
+from headrace.faces.delivery import Delivery
 from headrace.gates.simulated_store import ProcessLog
 from headrace.model.outcome import State
+from headrace.serving.http1 import Connection
 from headrace.stores.memory.log import MemoryLog
 from headrace.stores.sqlite import commit as sqlite_commit
 from headrace.stores.sqlite import file as sqlite_file
@@ -257,14 +258,14 @@ def _outcome_of(registry: Registry) -> Any:
 REAL_INTERRUPTED = Registry._interrupted
 
 
-def _clean(call: Any) -> Any:
+def _clean(_: Any) -> Any:
     """Every reply ends cleanly, that of an answer which did not as well."""
 
-    async def ended(self: StreamReply, scope: Any, receive: Any, send: Any) -> None:
-        await call(self, scope, receive, send)
-        if not self.whole:
-            send = scope.get("headrace.send", send)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    def ended(self: Delivery) -> None:
+        wire = self._wire
+        self._close()
+        if wire is not None:
+            wire.end()
 
     return ended
 
@@ -325,29 +326,20 @@ def _hoarding(close: Any) -> Any:
     return hoards
 
 
-def _buffering(_: Any) -> Any:
-    """Each reader has a copy of all that is to be sent, however slowly that is taken."""
+def _buffering(pause: Any) -> Any:
+    """A connection takes all that is to be sent, however slowly its client takes that."""
 
-    async def sent(self: StreamReply, send: Any) -> None:
-        pieces: asyncio.Queue[bytes] = asyncio.Queue()
+    def unheeded(self: Connection) -> None:
+        pause(self)
+        self.full = False
 
-        async def out() -> None:
-            while data := await pieces.get():
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-
-        sending = asyncio.create_task(out())
-        while data := await self._reader.read():
-            pieces.put_nowait(bytes(bytearray(data)))
-        pieces.put_nowait(b"")
-        await sending
-
-    return sent
+    return unheeded
 
 
 def _impatient(init: Any) -> Any:
     """Whoever takes nothing for a moment is let go."""
 
-    def short(self: StreamReply, *given: Any, **more: Any) -> None:
+    def short(self: Delivery, *given: Any, **more: Any) -> None:
         init(self, *given, **{**more, "send_timeout": 0.1})
 
     return short
@@ -535,7 +527,7 @@ DEFECTS: dict[str, Defect] = {
         "slow",
         0.01,
         "memory for each that takes nothing",
-        [Change(StreamReply, "_send_all", _buffering)],
+        [Change(Connection, "pause_writing", _buffering)],
         server=True,
         least=1_000_000,
     ),
@@ -543,7 +535,7 @@ DEFECTS: dict[str, Defect] = {
         "slow",
         0.01,
         "readers that take nothing and were hung up on",
-        [Change(StreamReply, "__init__", _impatient)],
+        [Change(Delivery, "__init__", _impatient)],
         server=True,
     ),
     "an answer that a restart has cut is complete": Defect(
@@ -554,7 +546,7 @@ DEFECTS: dict[str, Defect] = {
         server=True,
     ),
     "every reply ends cleanly": Defect(
-        "drain", 0.02, "unfinished answers that looked finished", [Change(StreamReply, "__call__", _clean)], server=True
+        "drain", 0.02, "unfinished answers that looked finished", [Change(Delivery, "_cut", _clean)], server=True
     ),
     "a server's readers leave tasks behind": Defect(
         "leave", 0.01, "tasks more than before", [Change(Reader, "close", _leaking)], server=True

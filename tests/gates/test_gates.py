@@ -29,7 +29,7 @@ SIZES = {
 }
 
 #: What falls short and is known to: to be mended, and then to be taken away here.
-KNOWN = {"slow": {"memory for each that takes nothing"}}
+KNOWN: dict[str, set[str]] = {}
 
 #: These measure how long something takes; two nodes, their proxy and their Redis need both cores.
 ALONE = {"slow", "leave", "drain", "storm", "exhaustion", "nodes", "rolling"}
