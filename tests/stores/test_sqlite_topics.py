@@ -52,6 +52,19 @@ async def test_what_was_not_written_is_an_error_and_never_wrong_bytes(tmp_path, 
         await read(tmp_path, id)
 
 
+async def test_records_that_are_missing_at_the_end_are_an_error_and_not_a_shorter_batch(tmp_path):
+    """So it is where a bit has flipped in the index: the search ends before the tail."""
+    id = await filled(tmp_path)
+    change(tmp_path, "DELETE FROM records WHERE place = 2")
+    topics = await SqliteTopics.open(tmp_path)
+    try:
+        assert (await topics.read(id, START, max_bytes=1)).offset.number == 1
+        with pytest.raises(StoreCorrupt):
+            await topics.read(id, START)
+    finally:
+        await topics.close()
+
+
 async def test_a_file_of_an_older_version_is_read_and_written(tmp_path):
     """It has no seals; what is written from now on has."""
     id = await filled(tmp_path)

@@ -293,8 +293,9 @@ class Reader:
             size += len(data)
             if size >= max_bytes:
                 break
-        if not records and after.number < row.head.tail:
-            raise StoreCorrupt
+        else:
+            if offset.number < row.head.tail:
+                raise StoreCorrupt
         return TopicBatch(records, offset, row.head.tail, row.head.closed)
 
     def _records(self, row: Row, after: int) -> Iterator[tuple[int, int, bytes]]:
