@@ -1,6 +1,7 @@
 """Readers see the same frames, whenever they come and however slow they are."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,11 +10,13 @@ from tests.core.house import House, house, read_all
 from tests.core.views import COUNTING, VERBATIM
 
 from headrace.core.deadlines import Limits
+from headrace.core.log import Batch, Head
 from headrace.core.rendering import RING, View
 from headrace.core.stream import Cursor, past_end
-from headrace.errors import StoreError, TooManyStreams
+from headrace.errors import StoreError, StreamGone, TooManyStreams
 from headrace.model.outcome import Outcome, State
 from headrace.model.record import Record
+from headrace.model.request import Meta
 from headrace.testing.clock import settle
 from headrace.testing.fake_upstream import End, FakeUpstream, chunk
 
@@ -156,6 +159,43 @@ async def test_a_reader_of_a_deleted_stream_is_told() -> None:
         assert await reader.read() == b""
         assert reader.outcome is not None
         assert reader.outcome.reason == "gone"
+        reader.close()
+
+
+async def dropped_once_read(it: House, monkeypatch: pytest.MonkeyPatch) -> Head:
+    """A stream whose readers came before its first record, and that is dropped as soon as its records are read."""
+    await it.log.create("st_dropped", Meta(owner="local", dialect="test", created=1.0, model="m"))
+    head = await it.head("st_dropped")
+    await it.log.append(head.id, 0, records(2), DONE, format="test")
+    read = it.log.read
+
+    async def read_and_drop(id: str, after: int, **options: Any) -> Batch:
+        batch = await read(id, after, **options)
+        await it.log.drop(id)
+        return batch
+
+    monkeypatch.setattr(it.log, "read", read_and_drop)
+    return head
+
+
+async def test_records_whose_format_is_gone_are_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream is dropped between its records and their format: readers are told so, not the end of an empty answer."""
+    async with house() as it:
+        reader = it.reader(await dropped_once_read(it, monkeypatch), participant=False)
+        assert await reader.read() == b"|END failed\n"
+        assert await reader.read() == b""
+        assert reader.outcome is not None
+        assert reader.outcome.reason == "gone"
+        reader.close()
+
+
+async def test_who_reads_alone_does_not_pass_over_records_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same where a reader has a fold of its own, since it has seen a part of a step."""
+    async with house() as it:
+        head = await dropped_once_read(it, monkeypatch)
+        reader = it.reader(head, cursor=Cursor(0, 1), participant=False)
+        with pytest.raises(StreamGone):
+            await reader.read()
         reader.close()
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from headrace.core.log import Batch, Head, Log, Newest
 from headrace.core.stream import NOTHING_SEEN, Cursor
 from headrace.core.tasks import note
-from headrace.errors import HeadraceError, StoreUnavailable
+from headrace.errors import HeadraceError, StoreUnavailable, StreamGone
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
 
@@ -91,9 +91,14 @@ class Renderer:
         return self._frames(self._fold.start())
 
     async def open(self, log: Log, id: str) -> None:
-        """Learn the format of the records; needed once, before the first of them is rendered."""
+        """Learn the format of the records; needed once, before the first of them is rendered.
+
+        Raises StreamGone where the stream was dropped meanwhile: without a format all it said would become nothing.
+        """
         head = await log.head(id)
-        self._fold.open(head.format if head else "")
+        if head is None or head.gone:
+            raise StreamGone
+        self._fold.open(head.format)
         self.opened = True
 
     def render(self, batch: Batch) -> list[bytes]:
