@@ -122,6 +122,7 @@ def unready(it: House) -> Unready:
     log = Unready(it.log)
     it.log = log  # type: ignore[assignment]
     it.registry.log = log  # type: ignore[assignment]
+    it.registry._newest = None
     return log
 
 
