@@ -6,7 +6,7 @@ import os
 import apsw
 import pytest
 
-from headrace.core.log import Kept, Name
+from headrace.core.log import Bound, Kept, Name
 from headrace.errors import StoreCorrupt, StoreError, StoreUnavailable
 from headrace.model.record import Record
 from headrace.stores.sqlite.log import SqliteLog
@@ -131,6 +131,28 @@ async def test_a_flipped_bit_in_what_a_stream_is_is_an_error(tmp_path, column):
     log = await SqliteLog(tmp_path).open()
     with pytest.raises(StoreCorrupt):
         await log.head("s")
+    await log.close()
+
+
+async def test_a_damaged_table_of_names_leads_to_no_other_stream(tmp_path):
+    """Where its order is broken, SQLite may give a row that has not the key that was asked for."""
+    log = await SqliteLog(tmp_path).open()
+    ids = [f"stream{number:02}" for number in range(12)]
+    for id in ids:
+        await log.create(id, meta(), [Name("idempotency", id)])
+    await log.close()
+    path = tmp_path / "shared.db"
+    data, row = path.read_bytes(), b"annidempotencystream00stream00"
+    assert data.count(row) == 1
+    path.write_bytes(data.replace(row, b"c" + row[1:]))
+    log = await SqliteLog(tmp_path).open()
+    refused = 0
+    for id in ids:
+        try:
+            assert await log.resolve("ann", id, ["idempotency"]) in (None, Bound(id))
+        except StoreCorrupt:
+            refused += 1
+    assert refused
     await log.close()
 
 

@@ -150,9 +150,14 @@ class Reader:
         return int(self._db.pragma("data_version"))
 
     def find(self, id: str) -> Row | None:
-        """A stream by its id."""
+        """A stream by its id. Where a damaged index leads to another's row, that is StoreCorrupt."""
         values = self._db.execute(_SELECT + " WHERE id = ?", (id,)).fetchone()
-        return None if values is None else _row(values)
+        if values is None:
+            return None
+        row = _row(values)
+        if row.head.id != id:
+            raise StoreCorrupt
+        return row
 
     def hot(self) -> list[Row]:
         """All streams that are not compacted."""
@@ -194,16 +199,25 @@ class Reader:
             "SELECT stream, first, last, crc, data FROM segments WHERE stream = ? AND last > ? ORDER BY last LIMIT 1"
         )
         found = self._db.execute(query, (stream, after)).fetchone()
-        return None if found is None else (found[1], unpack(*found))
+        if found is None:
+            return None
+        if found[0] != stream:
+            raise StoreCorrupt
+        return found[1], unpack(*found)
 
     def resolve(self, owner: str, kind: str, name: str) -> tuple[float, Bound] | None:
         """Who got a name last in this file, and when."""
         query = (
-            "SELECT at, streams.id, fingerprint FROM names JOIN streams ON streams.number = stream"
-            " WHERE names.owner = ? AND kind = ? AND name = ?"
+            "SELECT at, streams.id, fingerprint, names.owner, kind, name FROM names"
+            " JOIN streams ON streams.number = stream WHERE names.owner = ? AND kind = ? AND name = ?"
         )
         found = self._db.execute(query, (owner, kind, name)).fetchone()
-        return None if found is None else (found[0], Bound(found[1], found[2]))
+        if found is None:
+            return None
+        at, id, fingerprint, *held = found
+        if held != [owner, kind, name]:
+            raise StoreCorrupt
+        return at, Bound(id, fingerprint)
 
     def owned(self, owner: str, before: tuple[float, str] | None, limit: int) -> list[Row]:
         """An owner's streams, newest first, below a place in the order of (created, id)."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import apsw
 
 from headrace.core.log import Bound, Name
+from headrace.errors import StoreCorrupt
 from headrace.stores.sqlite.connection import Durability, checkpoint, connect, immediate, ready, store_errors
 from headrace.stores.sqlite.file import Owed
 
@@ -31,6 +32,18 @@ _WAL_PAGES = 256
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _holder(connection: apsw.Connection, key: tuple[str, str, str]) -> Bound | None:
+    """Who holds a name; where a damaged table leads to another one's row, that is StoreCorrupt."""
+    query = "SELECT stream, fingerprint, owner, kind, name FROM names WHERE owner = ? AND kind = ? AND name = ?"
+    found: Any = connection.execute(query, key).fetchone()
+    if found is None:
+        return None
+    stream, fingerprint, *held = found
+    if tuple(held) != key:
+        raise StoreCorrupt
+    return Bound(stream, fingerprint)
 
 
 class Signal(NamedTuple):
@@ -83,21 +96,18 @@ class Shared:
 
     def holder(self, owner: str, kind: str, name: str) -> Bound | None:
         """Who came first."""
-        query = "SELECT stream, fingerprint FROM names WHERE owner = ? AND kind = ? AND name = ?"
-        found = self._reader.execute(query, (owner, kind, name)).fetchone()
-        return None if found is None else Bound(*found)
+        return _holder(self._reader, (owner, kind, name))
 
     async def claim(self, owner: str, id: str, names: Sequence[Name]) -> Bound:
         """Bind first-come names, all or, where one is taken, none; the stream that holds them now."""
         return await self._run(self._claim, owner, id, names)
 
     def _claim(self, owner: str, id: str, names: Sequence[Name]) -> Bound:
-        taken = "SELECT stream, fingerprint FROM names WHERE owner = ? AND kind = ? AND name = ?"
         with immediate(self._writer):
             for name in names:
-                found: Any = self._writer.execute(taken, (owner, name.kind, name.name)).fetchone()
+                found = _holder(self._writer, (owner, name.kind, name.name))
                 if found is not None:
-                    return Bound(*found)
+                    return found
             self._writer.executemany(
                 "INSERT INTO names VALUES(?, ?, ?, ?, ?)",
                 [(owner, name.kind, name.name, id, name.fingerprint) for name in names],

@@ -76,6 +76,11 @@ def standing(connection: apsw.Connection, id: int) -> Row:
 
 
 def at_path(connection: apsw.Connection, owner: str, path: str) -> TopicHead | None:
-    """What stands at a path, gone or not."""
+    """What stands at a path, gone or not. Where a damaged index leads elsewhere, that is StoreCorrupt."""
     found = connection.execute(f"{SELECT} WHERE owner = ? AND path = ?", (owner, path)).fetchone()
-    return None if found is None else row_of(found).head
+    if found is None:
+        return None
+    head = row_of(found).head
+    if (head.topic.owner, head.topic.path) != (owner, path):
+        raise StoreCorrupt
+    return head
