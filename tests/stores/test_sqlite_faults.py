@@ -156,6 +156,24 @@ async def test_a_damaged_table_of_names_leads_to_no_other_stream(tmp_path):
     await log.close()
 
 
+async def test_what_is_not_found_by_its_id_is_not_compacted(tmp_path):
+    """In memory it is found, and stays readable in spite of a damaged index."""
+    log = await SqliteLog(tmp_path).open()
+    await put(log, "s", 5, DONE)
+    await log.close()
+    path = tmp_path / "log-1.db"
+    db = apsw.Connection(str(path))
+    [(page,)] = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_streams_1'").fetchall()
+    db.close()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = bytes(4096)
+    path.write_bytes(data)
+    log = await SqliteLog(tmp_path).open()
+    await log.upkeep.tidy()
+    assert await read_all(log, "s") == (numbered(1, 5), DONE)
+    await log.close()
+
+
 async def test_a_row_without_a_seal_is_believed(tmp_path):
     """As older versions have written it."""
     log = await SqliteLog(tmp_path).open()

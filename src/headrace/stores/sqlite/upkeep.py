@@ -41,8 +41,17 @@ def paced(rows: int, seconds: float) -> int:
     return min(SWEEP_MOST, rows * 2) if seconds < SWEEP_TIME / 2 else rows
 
 
-def gather(reader: Reader, rows: "array[int]", tail: int) -> list[list[Record]] | None:
-    """A closed stream's records in pieces of about the size of a segment; None where they are damaged."""
+def gather(reader: Reader, id: str, rows: "array[int]", tail: int) -> list[list[Record]] | None:
+    """A closed stream's records in pieces of about the size of a segment; None where they are damaged.
+
+    None too where the stream is not found by its id: in memory it is, until it is compacted.
+    """
+    try:
+        with store_errors():
+            if reader.find(id) is None:
+                return None
+    except StoreCorrupt:
+        return None
     segments: list[list[Record]] = []
     size = SEGMENT_BYTES
     following = 1
@@ -65,9 +74,9 @@ def gather(reader: Reader, rows: "array[int]", tail: int) -> list[list[Record]] 
     return segments if following == tail + 1 else None
 
 
-def gather_all(reader: Reader, work: "list[tuple[array[int], int]]") -> list[list[list[Record]] | None]:
+def gather_all(reader: Reader, work: "list[tuple[str, array[int], int]]") -> list[list[list[Record]] | None]:
     """The same for several streams, in one visit to the thread."""
-    return [gather(reader, rows, tail) for rows, tail in work]
+    return [gather(reader, id, rows, tail) for id, rows, tail in work]
 
 
 class Upkeep:
@@ -138,10 +147,10 @@ class Upkeep:
 
     async def _compact(self, batch: list[Tail]) -> None:
         loop = asyncio.get_running_loop()
-        work = [(tail.all_rows()[:], tail.tail) for tail in batch]
+        work = [(tail.id, tail.all_rows()[:], tail.tail) for tail in batch]
         gathered = await loop.run_in_executor(self._threads, gather_all, self._reader, work)
         whole = []
-        for tail, (rows, _), segments in zip(batch, work, gathered, strict=True):
+        for tail, (_, rows, _), segments in zip(batch, work, gathered, strict=True):
             if segments is not None:
                 whole.append(self._move_all(tail, segments, rows))
             elif not tail.gone:
