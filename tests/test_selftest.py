@@ -60,7 +60,9 @@ def test_figures_are_json_and_go_into_the_report_too(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_what_a_gate_has_started(tmp_path: Path, number: int):
-    command = [sys.executable, "-m", "headrace", "selftest", "kill", "--size", "1", "--folder", str(tmp_path)]
+    """In the background, too, where a shell has SIGINT ignored."""
+    gate = [sys.executable, "-m", "headrace", "selftest", "kill", "--size", "1", "--folder", str(tmp_path)]
+    command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *gate]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         while not (started := children(process.pid)):
             time.sleep(0.02)

@@ -62,12 +62,19 @@ def _possible() -> Sequence[str]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """While this lasts, SIGTERM is an interrupt: the gate is cancelled, and what it has started is ended."""
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """While this lasts, SIGTERM is an interrupt: the gate is cancelled, and what it has started is ended.
+
+    Interrupts too, where a shell has them ignored by what it starts in the background.
+    """
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT)),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(names: Sequence[str], size: float, seed: int, folder: Path | None) -> Sequence[Report]:
