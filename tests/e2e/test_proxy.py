@@ -153,9 +153,7 @@ async def test_no_spelling_leads_anywhere_but_below_the_target(tmp_path, kind):
     assert all(request.headers["authorization"] == f"Bearer {SECRET}" for request in upstream.requests)
     assert {request.headers["host"] for request in upstream.requests} == {upstream.url.removeprefix("http://")}
     assert not [
-        data
-        for _, data in replies
-        if SECRET.encode() in data or b":%d" % canary.port in data.split(b"\r\n\r\n")[0]
+        data for _, data in replies if SECRET.encode() in data or b":%d" % canary.port in data.split(b"\r\n\r\n")[0]
     ]
     assert SECRET not in log
 
