@@ -18,6 +18,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from headrace.faces.delivery import DETACH
 from headrace.serving.sockets import BACKLOG, HEAD_BYTES, HEAD_TIMEOUT
 
 #: Seconds for which a connection is kept between two requests; longer than proxies and clients keep theirs.
@@ -127,7 +128,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Offer the connection to the request that begins."""
         super().on_message_begin()
-        self.scope["headrace.detach"] = self.detach  # type: ignore[typeddict-unknown-key]
+        self.scope[DETACH] = self.detach  # type: ignore[literal-required]
 
     def detach(self, ready: Callable[[], None], lost: Callable[[], None]) -> "Connection | None":
         """Hand the rest of a body of unknown length out; the application's call may return before it has ended."""
