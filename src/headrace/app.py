@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,6 +56,10 @@ Every response is a **durable stream**: leave it, rejoin it, share it, stop it, 
 A stream has an id (`Headrace-Stream-Id` of every streaming reply). Wherever a route takes an id, it also takes the
 stream's other names: the `chatcmpl-…` that the client saw, or its `Idempotency-Key`.
 """
+
+
+#: The framework's own traces hold whole URLs, with the tickets in them, and the texts of exceptions; ours do not.
+_UNSEEN: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 class Edge:
@@ -122,6 +127,7 @@ def create_app(settings: Settings) -> FastAPI:
         license_info={"name": "Apache-2.0"},
         docs_url=None,
         redoc_url=None,
+        telemetry=_UNSEEN,
     )
     for face in (
         chat_completions,

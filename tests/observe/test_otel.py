@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -165,6 +167,36 @@ async def test_a_collector_that_is_away_holds_nobody_up(monkeypatch, collector):
     telemetry = Telemetry.to_collector({}, lambda _: "other")
     telemetry.begin("st_1", Call(dialect="openai.chat", body=json.loads("{}"), model="m", stream=True))
     await telemetry.close()
+
+
+def test_the_framework_traces_nothing_by_itself():
+    """Its spans hold whole URLs, tickets included, and the texts of exceptions; a provider for all does not wake it."""
+    program = """if True:
+        import asyncio
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+        from headrace.app import create_app
+        from headrace.config import Settings, Store
+        from headrace.testing.asgi import AppDriver
+
+        spans = InMemorySpanExporter()
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(spans))
+        trace.set_tracer_provider(provider)
+        app = create_app(Settings(store=Store(data="memory:")))
+
+        async def main():
+            async with app.router.lifespan_context(app):
+                async with AppDriver(app).open("GET", "/ready?ticket=CANARY", b"", ()) as exchange:
+                    print((await exchange.response()).status)
+
+        asyncio.run(main())
+        print([span.name for span in spans.get_finished_spans()])
+    """
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.split("\n")[:2] == ["200", "[]"]
 
 
 def test_a_missing_package_is_found_missing():
