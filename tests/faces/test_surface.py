@@ -14,6 +14,8 @@ from tests.faces.front import ALICE, BOB, Front, bearer, front, script
 from tests.faces.surface import CLOSED, OPEN, ROWS, UI, Access, Row, asks_who_comes, methods_of, routes
 from tests.faces.test_passthrough import Answer, Forwarder
 
+from headrace.app import create_app
+from headrace.config import Settings
 from headrace.config import Key, ProxyTarget
 from headrace.config.key_text import digest_of, id_of
 from headrace.core.routing import Call
@@ -203,3 +205,18 @@ def test_every_face_says_which_keys_reach_it():
     }
     assert {tag for route in guarded for tag in route.tags} == ASKED.keys()
     assert {name for names in ASKED.values() for name in names} == set(ROUTES)
+
+
+def test_the_description_asks_for_keys_where_the_routes_do():
+    """No more and no less."""
+    paths = create_app(Settings()).openapi()["paths"]
+    told = {
+        (method.upper(), path) for path, methods in paths.items() for method in methods if "security" in methods[method]
+    }
+    there = {
+        (method, route.path.replace(":path", ""))
+        for route in routes()
+        if asks_who_comes(route) and route.include_in_schema
+        for method in methods_of(route)
+    }
+    assert told == there

@@ -1,4 +1,4 @@
-"""What replies look like, for the API's description: kinds of success, and refusals in each client's own words."""
+"""What the framework cannot say of the API: kinds of success, refusals in each client's own words, and keys."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -68,6 +68,22 @@ _REFUSALS = {
     "5XX": "The server, or whom it asked, has failed.",
 }
 
+#: How a key is passed, and the paths on which none is asked for. What counts is what the authenticator reads.
+_KEYS = {
+    "HTTPBearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, as the OpenAI SDKs send it.",
+    },
+    "APIKeyHeader": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "An API key, as the Anthropic SDKs send it.",
+    },
+}
+KEYLESS = frozenset({"/api/session", "/health", "/ready", "/metrics"})
+
 _WORD = {"type": "string"}
 _PERHAPS = {"type": ["string", "null"]}
 _SHAPES: Mapping[failures.Family, dict[str, Any]] = {
@@ -90,8 +106,12 @@ def completed(description: dict[str, Any]) -> dict[str, Any]:
             for status, kinds in replies.items():
                 found[str(status)] = {"description": _SAID[status], **_content(kinds)}
             found |= {status: found.get(status) or _refusal(status, path, method) for status in _REFUSALS}
+            if path not in KEYLESS:
+                operation["security"] = [{scheme: []} for scheme in _KEYS]
+    components = description.setdefault("components", {})
+    components["securitySchemes"] = _KEYS
     for name in _UNTRUE:
-        description.get("components", {}).get("schemas", {}).pop(name, None)
+        components.get("schemas", {}).pop(name, None)
     return description
 
 

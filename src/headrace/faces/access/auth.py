@@ -5,11 +5,9 @@ What a request shows is looked at as bytes of its ASGI scope, nothing else: not 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-from fastapi import Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
 from headrace.errors import Unauthorized
@@ -143,21 +141,7 @@ def _ticket(query: bytes) -> str | None:
     return tickets[0] if tickets else None
 
 
-# Both only tell the API's description how a key is passed; what counts is what the authenticator reads.
-_bearer = HTTPBearer(auto_error=False, description="An API key, as the OpenAI SDKs send it.")
-_header = APIKeyHeader(name="x-api-key", auto_error=False, description="An API key, as the Anthropic SDKs send it.")
-
-
-async def caller(
-    request: Request,
-    _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    __: Annotated[str | None, Security(_header)],
-) -> Caller:
-    """FastAPI's dependency for who asks. Raises Unauthorized and Forbidden."""
-    return await caller_of(request)
-
-
-async def caller_of(request: Request) -> Caller:
+async def caller(request: Request) -> Caller:
     """Who asks, as the authenticator of the app's service has it. Raises Unauthorized and Forbidden."""
     found: Caller = await request.app.state.service.authenticate(request)
     return found

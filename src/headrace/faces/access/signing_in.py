@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from headrace.errors import Unauthorized
-from headrace.faces.access.auth import Caller, caller_of
+from headrace.faces.access.auth import Caller, caller
 from headrace.faces.access.sessions import is_secure
 from headrace.faces.requests import body_of
 from headrace.faces.schemas import SESSION
@@ -36,7 +36,7 @@ async def show(request: Request, reply: Response, at: Asked) -> SessionState:
     """Tell whether a key is needed here, and whether the request has shown one or a session. Needs no key."""
     reply.headers.update(_NEVER_KEPT)
     try:
-        who: Caller | None = await caller_of(request)
+        who: Caller | None = await caller(request)
     except Unauthorized:
         who = None
     return SessionState(
@@ -51,7 +51,7 @@ async def show(request: Request, reply: Response, at: Asked) -> SessionState:
 async def sign_in(request: Request, at: Asked) -> Response:
     """Exchange a key for a session: a cookie that scripts cannot read, good for twelve hours or as long as the key."""
     key = Place(parse(await body_of(request))).needed("key")
-    who = await caller_of(_showing(request, key))
+    who = await caller(_showing(request, key))
     reply = Response(status_code=204, headers=_NEVER_KEPT)
     if await at.protected():
         at.sessions.open(reply, who.owner, who.key, secure=is_secure(request.scope))
