@@ -73,8 +73,11 @@ class Table:
             raise ConfigError("Two upstreams have the same name.")
         self._demo = next((upstream for upstream in upstreams if isinstance(upstream, Demo)), None)
         self._real = [upstream for upstream in upstreams if upstream is not self._demo]
+        #: Looked up once: to ask for an ability takes long, and each request asks.
+        self._knowing = [upstream for upstream in self._real if isinstance(upstream, Knowing)]
         #: Real upstreams that may have models that nobody has told of.
         self.open = [upstream for upstream in self._real if _is_open(upstream)]
+        self._recognising = [upstream for upstream in self.open if isinstance(upstream, Recognising)]
         self._aliases = {alias: self._choices_of(alias, choices) for alias, choices in (aliases or {}).items()}
         self._default = default or azure_model
         if self._default and self._find(self._default) is None:
@@ -117,7 +120,7 @@ class Table:
 
     def names(self) -> Sequence[str]:
         """The names that are known now, without asking anybody."""
-        names = [*self._aliases, *(name for upstream in self._real for name in _known(upstream))]
+        names = [*self._aliases, *(name for upstream in self._knowing for name in upstream.known())]
         return list(dict.fromkeys([*names, *(DEMO_MODELS if self._demo else ())]))
 
     def targeted(self) -> frozenset[str]:
@@ -142,15 +145,15 @@ class Table:
         upstream = self._upstreams.get(prefix)
         if slash and rest and upstream is not None and upstream is not self._demo:
             return [Target(upstream, rest)]
-        for upstream in self._real:
-            if model in _known(upstream):
+        for upstream in self._knowing:
+            if model in upstream.known():
                 return [Target(upstream, model)]
         return self._guessed(model) if model and not _is_demo(model) else None
 
     def _guessed(self, model: str) -> Sequence[Target] | None:
         """An upstream that may have a model which nobody has told of."""
-        for upstream in self.open:
-            if isinstance(upstream, Recognising) and upstream.likely(model):
+        for upstream in self._recognising:
+            if upstream.likely(model):
                 return [Target(upstream, model)]
         return [Target(upstream, model) for upstream in self.open] if len(self._real) == 1 else None
 
@@ -183,10 +186,6 @@ def _all(choices: Sequence[Shares]) -> Iterator[Target]:
 
 def _owner(choices: Sequence[Shares]) -> str:
     return next(_all(choices)).upstream.name
-
-
-def _known(upstream: Upstream) -> Sequence[str]:
-    return upstream.known() if isinstance(upstream, Knowing) else ()
 
 
 def _is_open(upstream: Upstream) -> bool:
