@@ -15,8 +15,7 @@ from tests.faces.surface import CLOSED, OPEN, ROWS, UI, Access, Row, asks_who_co
 from tests.faces.test_passthrough import Answer, Forwarder
 
 from headrace.app import create_app
-from headrace.config import Settings
-from headrace.config import Key, ProxyTarget
+from headrace.config import Key, ProxyTarget, Settings
 from headrace.config.key_text import digest_of, id_of
 from headrace.core.routing import Call
 from headrace.faces.access.reach import ASKED
