@@ -523,6 +523,18 @@ async def test_who_is_lost_is_let_go_at_once(wrap) -> None:
         assert not it.log._streams[ID].wakes
 
 
+async def test_news_are_sent_in_the_turn_in_which_they_are_committed() -> None:
+    """Each turn of a busy loop is as long as all that there is to do in it."""
+    async with house() as it:
+        wire = deliver(it, it.reader(await it.filled(records(1))))
+        await settle()
+        had = wire.body
+        appended = it.log.append(ID, 1, [Record("", b"news")], format="test")
+        assert appended.done()
+        assert wire.body[len(had) :].count(b"news") == 1
+        wire.lost()
+
+
 async def test_a_connection_that_cannot_be_had_leaves_the_reader_open() -> None:
     """The reply goes on by itself."""
     async with house() as it:

@@ -5,8 +5,9 @@ To resume is to fold again and to skip what was seen, so no state of a fold is e
 """
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -16,6 +17,8 @@ from headrace.core.tasks import note
 from headrace.errors import HeadraceError, StoreUnavailable, StreamGone
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
+
+logger = logging.getLogger(__name__)
 
 #: What one read of the log, and one send to a client, brings at the most (bytes, about).
 PIECE = 16 << 10
@@ -227,17 +230,15 @@ class Rendering:
         self._followers.pop(follower, None)
 
     def _tell(self) -> None:
-        self._tell_each(iter(tuple(self._followers)))
-
-    def _tell_each(self, followers: Iterator[Callable[[], None]]) -> None:
-        told = False
-        try:
-            for follower in followers:
+        for follower in tuple(self._followers):
+            try:
                 follower()
-            told = True
-        finally:
-            if not told:  # one has failed; the others are told for all that
-                self._loop.call_soon(self._tell_each, followers)
+            except Exception as error:  # noqa: BLE001 - one has failed; the others are told for all that
+                self._log_unexpected(error)
+
+    def _log_unexpected(self, error: Exception) -> None:
+        """Say what kind it is; its text may hold anything."""
+        logger.error("rendering %s: unexpected %s", self.id, type(error).__name__)
 
     def tick(self, now: float) -> None:
         """Have a keep-alive sent where readers have been waiting for long."""
@@ -270,27 +271,30 @@ class Rendering:
         return self._renderer.parting(outcome)
 
     def _wake(self) -> None:
+        """Take the news now, for those who follow: they have it in the turn of the loop in which it was committed."""
         self._armed = False
-        if self._followers:
-            self.want()
-        self._rouse()
+        if self._followers and not self._advancing and self._pumping is None:
+            self._take_news()
+        else:
+            self._rouse()
 
     def want(self) -> None:
-        """Have the log read for those who follow, unless that is so already.
+        """Soon have the log read for those who follow, unless that is so already.
 
-        Soon and not now: who wakes us is in the middle of a commit for all, and has nothing to do with what a fold may
-        raise; and however long the log is, each piece of it lets others run.
+        Not now: however long the log is, each piece of it lets others run.
         """
         if not self.busy and self._pumping is None:
             self._advancing = True
             self._loop.call_soon(self._take_news)
 
     def _take_news(self) -> None:
-        """Read on without waiting where the log can show it, and tell; else have it read by a task."""
+        """Read on without waiting where the log can show it, and tell; else have it read by a task. Raises nothing.
+
+        Who wakes us is in the middle of a commit for all, and has nothing to do with what a fold may raise.
+        """
         self._advancing = False
         if self.broken is not None or not self.readers:
             return
-        self.broken = _UNFORESEEN  # unless all goes well: nobody waits for what does not come
         try:
             batch = self._glance()
             if batch is not None:
@@ -299,12 +303,13 @@ class Rendering:
             elif self._followers:
                 self._pumping = self._loop.create_task(self._pump(), name=f"rendering {self.id}")
                 self._pumping.add_done_callback(note)
-            self.broken = None
         except HeadraceError as error:
             self.broken = error
-        finally:
-            self._rouse()
-            self._tell()
+        except Exception as error:  # noqa: BLE001 - nobody waits for what does not come
+            self._log_unexpected(error)
+            self.broken = _UNFORESEEN
+        self._rouse()
+        self._tell()
 
     def _glance(self) -> Batch | None:
         if self._newest is None or not self._renderer.opened:
