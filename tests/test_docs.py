@@ -252,8 +252,8 @@ def test_configuration_that_is_shown_works(page: Path, tmp_path: Path) -> None:
         tomllib.loads(toml)
         (tmp_path / "files").mkdir()
         (tmp_path / "headrace.toml").write_text(toml)
-        environ = dict.fromkeys(("CAROL_KEY", "REDIS_PASSWORD", "WORK_AZURE_KEY", "OPENAI_API_KEY"), "k" * 20)
-        environ["RECORDS_URL"] = "postgresql://h/d"
+        environ = dict.fromkeys(("CAROL_KEY", "WORK_AZURE_KEY", "OPENAI_API_KEY"), "k" * 20)
+        environ |= {"RECORDS_URL": "postgresql://h/d", "REDIS_URL": "redis://h/0"}
         with contextlib.chdir(tmp_path):
             load(environ=environ, folder=tmp_path)
     for block in _blocks(page, "json"):

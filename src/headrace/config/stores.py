@@ -17,8 +17,8 @@ class Store(Value):
 
     data: Annotated[str, Field(min_length=1, repr=False)] = "./headrace-data"
     """A folder (also as `sqlite:FOLDER`); `redis://HOST:PORT/DB` (`rediss://` with TLS, `unix://PATH`) for several
-    machines, which needs `headrace[redis]`, its password better as a reference to the environment, `${NAME}`; or
-    `memory:` for streams that end with the process."""
+    machines, which needs `headrace[redis]`; with a password in it better as a reference to the environment, `${NAME}`;
+    or `memory:` for streams that end with the process."""
     durability: Literal["process", "power"] = "process"
     """What a record that is committed to a folder survives: the death of the `process`, or a `power` cut too
     (slower). On Redis this is Redis's own `appendfsync`."""
