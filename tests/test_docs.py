@@ -250,6 +250,7 @@ def test_configuration_that_is_shown_works(page: Path, tmp_path: Path) -> None:
     toml = "\n".join(_blocks(page, "toml"))
     if toml:
         tomllib.loads(toml)
+        assert re.findall(r'[^"]\$\{\w+\}|\$\{\w+\}[^"]', toml) == [], "a reference is a whole value"
         (tmp_path / "files").mkdir()
         (tmp_path / "headrace.toml").write_text(toml)
         environ = dict.fromkeys(("CAROL_KEY", "WORK_AZURE_KEY", "OPENAI_API_KEY"), "k" * 20)
