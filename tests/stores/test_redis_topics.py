@@ -303,13 +303,21 @@ async def test_a_full_redis_serves_what_it_has(server):
 
 async def test_a_paused_redis_doubles_nothing(server, monkeypatch):
     """An append was given up and sent again; when Redis goes on it carries out both, and makes one of them."""
-    monkeypatch.setattr(redis_connection, "PATIENCE", 0.4)
+    monkeypatch.setattr(redis_connection, "PATIENCE", 1.0)
     async with opened(server) as log:
         head = await made(log)
+        again = asyncio.Event()
+        dial = log._connection.dial
+
+        async def dialled():
+            again.set()
+            return await dial()
+
+        monkeypatch.setattr(log._connection, "dial", dialled)
         server.pause()
         try:
             append = asyncio.create_task(log.append(head.id, 0, [b"a"], note=NOTE, now=NOW))
-            await asyncio.sleep(0.6)  # the first try is over, the second is not
+            await asyncio.wait_for(again.wait(), 10)  # the first try is over, the second is not
         finally:
             server.resume()
         done = await append
