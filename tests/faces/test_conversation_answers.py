@@ -30,7 +30,7 @@ async def begin(at, id="c1", headers=()):
     return f"/api/conversations/{id}"
 
 
-async def ended(at, where, headers=(), rounds=50):
+async def ended(at, where, headers=(), rounds=500):
     """The conversation, once nothing in it is open. What is taken over waits for threads, and not for the clock."""
     for _ in range(rounds):
         found = await at.json("GET", where, headers=headers)

@@ -14,7 +14,7 @@ from headrace.testing.clock import settle
 WATCH = "/api/conversations/watch"
 
 
-async def told(at, exchange, rounds=40):
+async def told(at, exchange, rounds=1000):
     """The next changes that an open watch tells. What is looked up waits for threads, and not for the clock."""
     for _ in range(rounds):
         await at.clock.advance(EVERY / 2)
@@ -95,7 +95,9 @@ async def test_a_stopping_server_lets_its_listeners_go():
         async with at.open("GET", WATCH) as exchange:
             await exchange.piece()
             at.registry.draining = True
-            for _ in range(20):
+            for _ in range(1000):
+                if exchange.complete:
+                    break
                 await at.clock.advance(EVERY)
                 await asyncio.sleep(0.005)
             assert exchange.complete

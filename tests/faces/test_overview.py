@@ -19,7 +19,7 @@ KEYRING = {**KEYS, "root": {"secret": "root-key-0123456789", "admin": True}}
 ROOT = "root-key-0123456789"
 
 
-async def shown(at, exchange, rounds=40):
+async def shown(at, exchange, rounds=1000):
     """The next picture. What is looked up waits for threads, and not for the clock."""
     for _ in range(rounds):
         if found := [frame for frame in frames(exchange.waiting()) if frame.event == "overview"]:
