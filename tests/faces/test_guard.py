@@ -239,11 +239,12 @@ async def test_a_body_that_trickles_uses_up_the_patience_in_all(path, status):
 
 async def test_a_body_that_comes_fast_enough_may_take_longer_than_the_patience():
     async def slowly():
-        await asyncio.sleep(0.02)
-        return {"type": "http.request", "body": b"x" * 100, "more_body": next(left) > 0}
+        await asyncio.sleep(0.06)
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": next(left) > 0}
 
     left = iter(range(9, -1, -1))
-    assert (await ask(Settings(deadlines=Deadlines(body=0.1)), receive=slowly)).body == b"1000"
+    # Much longer than one of them takes, or else a busy machine is no client that comes fast enough.
+    assert (await ask(Settings(deadlines=Deadlines(body=0.5)), receive=slowly)).body == b"10000"
 
 
 @pytest.mark.parametrize(("fields", "status"), [
