@@ -5,7 +5,6 @@ To resume is to fold again and to skip what was seen, so no state of a fold is e
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -13,12 +12,10 @@ from typing import NamedTuple, Protocol
 
 from headrace.core.log import Batch, Head, Log, Newest
 from headrace.core.stream import NOTHING_SEEN, Cursor
-from headrace.core.tasks import note
+from headrace.core.tasks import Contained, note
 from headrace.errors import HeadraceError, StoreUnavailable, StreamGone
 from headrace.model.outcome import Outcome
 from headrace.model.record import Record
-
-logger = logging.getLogger(__name__)
 
 #: What one read of the log, and one send to a client, brings at the most (bytes, about).
 PIECE = 16 << 10
@@ -167,6 +164,7 @@ class Rendering:
         self._newest = newest
         self._pumping: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
+        self._contained = Contained(f"rendering {head.id}")
         if self.base == 0:
             self._push([self._renderer.start()])
 
@@ -231,14 +229,8 @@ class Rendering:
 
     def _tell(self) -> None:
         for follower in tuple(self._followers):
-            try:
+            with self._contained:
                 follower()
-            except Exception as error:  # noqa: BLE001 - one has failed; the others are told for all that
-                self._log_unexpected(error)
-
-    def _log_unexpected(self, error: Exception) -> None:
-        """Say what kind it is; its text may hold anything."""
-        logger.error("rendering %s: unexpected %s", self.id, type(error).__name__)
 
     def tick(self, now: float) -> None:
         """Have a keep-alive sent where readers have been waiting for long."""
@@ -295,19 +287,19 @@ class Rendering:
         self._advancing = False
         if self.broken is not None or not self.readers:
             return
-        try:
-            batch = self._glance()
-            if batch is not None:
-                self._armed = batch.waits
-                self._take(batch)
-            elif self._followers:
-                self._pumping = self._loop.create_task(self._pump(), name=f"rendering {self.id}")
-                self._pumping.add_done_callback(note)
-        except HeadraceError as error:
-            self.broken = error
-        except Exception as error:  # noqa: BLE001 - nobody waits for what does not come
-            self._log_unexpected(error)
-            self.broken = _UNFORESEEN
+        self.broken = _UNFORESEEN  # unless all goes well: nobody waits for what does not come
+        with self._contained:
+            try:
+                batch = self._glance()
+                if batch is not None:
+                    self._armed = batch.waits
+                    self._take(batch)
+                elif self._followers:
+                    self._pumping = self._loop.create_task(self._pump(), name=f"rendering {self.id}")
+                    self._pumping.add_done_callback(note)
+                self.broken = None
+            except HeadraceError as error:
+                self.broken = error
         self._rouse()
         self._tell()
 
