@@ -1,6 +1,8 @@
 """What the tests of the upstreams share."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, Self
 
 from headrace.core.routing import Answer, Call, Upstream
@@ -15,6 +17,9 @@ from headrace.upstreams.profile import COMPATIBLE
 from headrace.wire.formats import decoder
 
 KEY = "sk-canary-0123456789"
+
+#: Seconds within which what is closed at once is closed: less than an ended answer waits for its connection to be free.
+AT_ONCE = 0.5
 
 _TURNS = [{"role": "user", "content": "Hi"}]
 _BODIES: dict[str, dict[str, Any]] = {
@@ -89,6 +94,17 @@ async def drain(one: Answer) -> tuple[list[Record], HeadraceError | None]:
     except HeadraceError as error:
         return records, error
     return records, None
+
+
+async def stopped(count: Callable[[], int]) -> int:
+    """What is counted, once it has begun and then has not changed for several looks at all sockets."""
+    async with asyncio.timeout(10):
+        before, same = 0, 0
+        while same < 5:
+            await asyncio.sleep(0.05)
+            now = count()
+            before, same = now, same + 1 if before == now > 0 else 0
+    return before
 
 
 def text_of(records: list[Record]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.upstreams.kit import Client, ask, drain, text_of
+from tests.upstreams.kit import AT_ONCE, Client, ask, drain, text_of
 
 from headrace.errors import (
     HeadraceError,
@@ -74,7 +74,7 @@ async def test_endless_fault(fault: Fault):
         await asyncio.wait({reading})
         for one in upstream.answers:
             one.close()
-        await asyncio.wait_for(server.connections[0].closed.wait(), 0.1)
+        await asyncio.wait_for(server.connections[0].closed.wait(), AT_ONCE)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

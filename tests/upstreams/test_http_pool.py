@@ -29,7 +29,8 @@ async def settled(*connections: asyncio.Event) -> None:
     """Wait until the other side has seen these closed, and this side too."""
     for closed in connections:
         await asyncio.wait_for(closed.wait(), 1)
-    await asyncio.sleep(0.01)
+    for _ in range(5):  # looks at its sockets, as many times
+        await asyncio.sleep(0.002)
 
 
 async def test_the_connection_used_last_is_used_first(http: Http):

@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 import trustme
+from tests.upstreams.kit import AT_ONCE
 
 from headrace.errors import UpstreamUnreachable
 from headrace.testing.scripted_upstream import Endless, ScriptedUpstream, head
@@ -78,5 +79,5 @@ async def test_abort_closes_at_once_under_tls():
         exchange = await http.request("GET", server.url, {})
         await exchange.read_some()
         exchange.abort()
-        await asyncio.wait_for(server.connections[0].closed.wait(), 0.1)
+        await asyncio.wait_for(server.connections[0].closed.wait(), AT_ONCE)
         await http.close()
