@@ -468,6 +468,27 @@ async def test_a_body_that_nobody_reads_is_held_within_bounds() -> None:
         assert len(connection.cycle.body) < 1 << 20
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["at once", "piece by piece"])
+async def test_a_request_that_offers_another_protocol_is_answered_in_this_one(together) -> None:
+    """With its body, and those behind it: Java's client offers HTTP/2 with whatever it asks first."""
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB")
+    pieces = [b"abc", b"GET /whole HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+    async with served() as at, client(at) as one:
+        for _ in range(2):
+            one.ask("/body", "POST", "1.1", "Content-Length: 3", *offer, body=b"".join(pieces) if together else b"")
+            for piece in () if together else pieces:
+                await one.writer.drain()
+                await asyncio.sleep(0.02)
+                one.say(piece)
+            assert (await one.reply())[0] == 200
+            await one.exactly(b"3")
+            assert (await one.reply())[0] == 200
+            await one.exactly(b"whole")
+        one.ask("/whole", "GET", "1.1", *offer)
+        assert (await one.reply())[0] == 200
+        assert at.app.asked == ["/body", "/whole"] * 2 + ["/whole"]
+
+
 # -- what is detached ------------------------------------------------------------------------------------------------
 
 

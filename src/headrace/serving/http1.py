@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable
 from email.utils import formatdate
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -73,9 +74,30 @@ class Connection(HttpToolsProtocol):
             if not self._head:
                 self._due = self.loop.time() + HEAD_TIMEOUT
             self._head += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
         if self._head > HEAD_BYTES:
             self.refuse(431)
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except HttpParserUpgrade as upgrade:
+                # No other protocol is spoken here, and the parser would skip the body of a request that offers one.
+                data = self._plain_head() + data[upgrade.args[0] :]
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
+            except HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+
+    def _plain_head(self) -> bytes:
+        """The head that was read, as of a request that offers no other protocol."""
+        first = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        fields = [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
+        return b"\r\n".join([first, *fields, b"", b""])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is under way."""
@@ -91,14 +113,23 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand the request on; the body's time is the application's."""
+        if self._offers_upgrade:
+            return
         self._head = -1
         self._due = math.inf
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The next head may begin."""
+        if self._offers_upgrade:
+            return
         super().on_message_complete()
         self._head = 0
+
+    @property
+    def _offers_upgrade(self) -> bool:
+        """The parser takes the request for the last one in HTTP."""
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; the words of that would be taken for a part of an answer that is under way."""
