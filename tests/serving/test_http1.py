@@ -60,6 +60,12 @@ class App:
         await self._start(send)
         await send({"type": "http.response.body", "body": b"begun", "more_body": True})
 
+    async def fields(self, scope, receive, send) -> None:
+        """Says how the head's fields are called, once the body has come."""
+        while (await receive())["more_body"]:
+            pass
+        await self.whole(scope, receive, send, b" ".join(name for name, _ in scope["headers"]))
+
     async def failing(self, scope, receive, send) -> None:
         raise ValueError("canary")
 
@@ -487,6 +493,30 @@ async def test_a_request_that_offers_another_protocol_is_answered_in_this_one(to
         one.ask("/whole", "GET", "1.1", *offer)
         assert (await one.reply())[0] == 200
         assert at.app.asked == ["/body", "/whole"] * 2 + ["/whole"]
+
+
+async def test_fields_behind_a_body_are_none_of_its_head() -> None:
+    """Who checks heads in front of us has not seen them."""
+    body = b"3\r\nabc\r\n0\r\nAuthorization: Bearer x\r\nCookie: y\r\n\r\n"
+    async with served() as at, client(at) as one:
+        for _ in range(2):
+            one.ask("/fields", "POST", "1.1", "Transfer-Encoding: chunked", body=body)
+            assert (await one.reply())[0] == 200
+            await one.exactly(b"host transfer-encoding")
+
+
+@pytest.mark.parametrize("path", ["/whole", "/body"])
+@pytest.mark.parametrize("piece", [b"X: y\r\n" * 1000, b"z" * 6000], ids=["lines", "one line"])
+async def test_endless_fields_behind_a_body_end_the_connection(path, piece) -> None:
+    """Whether the answer was there before them or not."""
+    async with served() as at, client(at) as one:
+        one.ask(path, "POST", "1.1", "Transfer-Encoding: chunked", body=b"0\r\n")
+        await at.until(lambda: at.app.asked)
+        with contextlib.suppress(OSError):
+            for _ in range(3 * HEAD_BYTES // len(piece)):
+                one.say(piece)
+                await one.writer.drain()
+        await at.until(lambda: not at.connections)
 
 
 # -- what is detached ------------------------------------------------------------------------------------------------

@@ -52,6 +52,8 @@ class Connection(HttpToolsProtocol):
         self._due = math.inf
         #: Bytes of it so far; negative while none is read.
         self._head = 0
+        #: Bytes behind a head since the last that were body: framing, trailers.
+        self._overhead = 0
         #: More would only be held in memory.
         self.full = False
         #: The request whose answer is under way, or was the last; the protocol's own is the last that was read.
@@ -74,9 +76,11 @@ class Connection(HttpToolsProtocol):
             if not self._head:
                 self._due = self.loop.time() + HEAD_TIMEOUT
             self._head += len(data)
+        else:
+            self._overhead += len(data)
         self._unset_keepalive_if_required()
         self._feed(data)
-        if self._head > HEAD_BYTES:
+        if self._head > HEAD_BYTES or self._overhead > HEAD_BYTES:
             self.refuse(431)
 
     def _feed(self, data: bytes) -> None:
@@ -111,20 +115,31 @@ class Connection(HttpToolsProtocol):
             gone()
         self._on_lost()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head. One of a trailer is none of it, whoever checks heads on the way here."""
+        if self._head >= 0:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Hand the request on; the body's time is the application's."""
         if self._offers_upgrade:
             return
         self._head = -1
+        self._overhead = 0
         self._due = math.inf
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._overhead = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The next head may begin."""
         if self._offers_upgrade:
             return
         super().on_message_complete()
-        self._head = 0
+        self._head = self._overhead = 0
 
     @property
     def _offers_upgrade(self) -> bool:
@@ -222,11 +237,11 @@ class Connection(HttpToolsProtocol):
             self.refuse(408)
 
     def refuse(self, status: int) -> None:
-        """Answer what is no whole request, unless an answer is under way, and close."""
+        """Answer what is no whole request, unless that has an answer already, and close."""
         self._due = math.inf
         if self.transport.is_closing():
             return
-        if not self._answering:
+        if self._answered is None or (self._head > 0 and not self._answering):
             self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()
 
