@@ -519,6 +519,25 @@ async def test_endless_fields_behind_a_body_end_the_connection(path, piece) -> N
         await at.until(lambda: not at.connections)
 
 
+async def test_a_body_that_outlasts_its_answer_has_a_while_to_end() -> None:
+    """It is read to its end, and a request may follow; but not for ever, and no words come behind the answer."""
+    async with served() as at, client(at) as one, client(at) as other:
+        for each in (one, other):
+            each.ask("/whole", "POST", "1.1", "Content-Length: 3", body=b"a")
+            assert (await each.reply())[0] == 200
+            await each.exactly(b"whole")
+        one.say(b"bc")
+        other.say(b"b")
+        await at.until(lambda: sorted(connection._head for connection in at.connections) == [-1, 0])
+        at.tick(HEAD_TIMEOUT - 1)
+        one.ask("/whole")
+        assert (await one.reply())[0] == 200
+        await one.exactly(b"whole")
+        at.tick(HEAD_TIMEOUT)
+        await other.closed()
+        assert len(at.connections) == 1
+
+
 # -- what is detached ------------------------------------------------------------------------------------------------
 
 

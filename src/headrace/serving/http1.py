@@ -135,11 +135,19 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The next head may begin."""
+        """The next head may begin; behind a body that nobody waited for any more, soon."""
         if self._offers_upgrade:
             return
         super().on_message_complete()
         self._head = self._overhead = 0
+        if not self._answering:
+            self._due = self.loop.time() + HEAD_TIMEOUT
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request. Where the body of this one is still coming, it has a while for that."""
+        super().on_response_complete()
+        if self._head < 0 and not self._answering:
+            self._due = self.loop.time() + HEAD_TIMEOUT
 
     @property
     def _offers_upgrade(self) -> bool:
