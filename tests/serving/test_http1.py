@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -674,6 +676,20 @@ async def test_our_own_app_in_http10_and_http11() -> None:
                         found[version] = await one.reader.readuntil(b"\r\n0\r\n\r\n")
         assert b"data: [DONE]\n" in found["1.0"][-60:], found["1.0"][-80:]
         assert b"data: [DONE]\n" in found["1.1"][-80:], found["1.1"][-80:]
+
+
+async def test_a_connection_that_was_reset_is_let_go_at_once() -> None:
+    """And not when it would have been idle for too long."""
+    async with served() as at:
+        async with client(at) as one:
+            one.ask("/whole")
+            assert (await one.reply())[0] == 200
+            await one.exactly(b"whole")
+            [connection] = map(weakref.ref, at.connections)
+            http1.reset_on_close(one.writer.transport)
+        await at.until(lambda: not at.connections)
+        gc.collect()
+        assert connection() is None
 
 
 # -- the end ---------------------------------------------------------------------------------------------------------

@@ -110,6 +110,7 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # which holds on to this object
         if self._gone is not None:
             gone, self._ready, self._gone = self._gone, None, None
             gone()
