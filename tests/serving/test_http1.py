@@ -16,7 +16,7 @@ import uvloop
 from headrace.app import create_app
 from headrace.config import Settings, Store, Upstream
 from headrace.serving import http1
-from headrace.serving.http1 import Connection, Http1Listener
+from headrace.serving.http1 import WAITING, Connection, Http1Listener
 from headrace.serving.sockets import HEAD_BYTES, HEAD_TIMEOUT
 
 PATIENCE = 10.0
@@ -387,6 +387,26 @@ async def test_pipelined_requests_are_answered_in_their_order(together) -> None:
             await one.exactly(b"whole" if number == 1 else b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n")
         assert at.app.asked == ["/detached", "/whole", "/detached", "/unknown"]
         assert at.app.lost == 0
+
+
+async def test_no_more_requests_are_taken_than_may_wait() -> None:
+    """The last that is taken is told so; the answers are whole, and who asked for more asks again."""
+    async with served() as at, client(at) as one:
+        one.ask("/detached")
+        await one.reply()
+        for _ in range(50):
+            one.say(b"GET /whole HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        await at.until(lambda: next(iter(at.connections))._deaf)
+        [wire] = at.app.wires
+        assert len(wire.pipeline) == WAITING
+        wire.end()
+        await one.exactly(b"0\r\n\r\n")
+        for number in range(1, WAITING + 1):
+            status, headers = await one.reply()
+            assert (status, headers.get("connection")) == (200, "close" if number == WAITING else None)
+            await one.exactly(b"whole")
+        await at.until(lambda: not at.connections)
+        assert at.app.asked == ["/detached"] + ["/whole"] * WAITING
 
 
 @pytest.mark.parametrize("path", ["/waits", "/detached"])

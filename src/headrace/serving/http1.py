@@ -32,6 +32,10 @@ HELD = 4 << 10
 #: to 4 MB for each that reads nothing, and with a thousand of them gets slow for all.
 SENDING = 128 << 10
 
+#: Requests of one connection that may wait for the answers before theirs. (They are small, and what is made of each is
+#: not: a read of the event loop brings thousands.)
+WAITING = 64
+
 #: Seconds between two looks at all connections.
 TICK = 1.0
 
@@ -54,6 +58,8 @@ class Connection(HttpToolsProtocol):
         self._head = 0
         #: Bytes behind a head since the last that were body: framing, trailers.
         self._overhead = 0
+        #: What comes is not read any more: the connection ends behind the requests that wait.
+        self._deaf = False
         #: More would only be held in memory.
         self.full = False
         #: The request whose answer is under way, or was the last; the protocol's own is the last that was read.
@@ -72,6 +78,8 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
+        if self._deaf:
+            return
         if self._head >= 0:
             if not self._head:
                 self._due = self.loop.time() + HEAD_TIMEOUT
@@ -94,7 +102,8 @@ class Connection(HttpToolsProtocol):
                 self.parser = HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
             except HttpParserError:
-                self.send_400_response("Invalid HTTP request received.")
+                if not self._deaf:
+                    self.send_400_response("Invalid HTTP request received.")
                 return
 
     def _plain_head(self) -> bytes:
@@ -125,10 +134,15 @@ class Connection(HttpToolsProtocol):
         """Hand the request on; the body's time is the application's."""
         if self._offers_upgrade:
             return
+        if len(self.pipeline) == WAITING:
+            self._deaf = True
+            raise HttpParserError
         self._head = -1
         self._overhead = 0
         self._due = math.inf
         super().on_headers_complete()
+        if len(self.pipeline) == WAITING:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
