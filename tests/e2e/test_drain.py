@@ -39,6 +39,7 @@ class Scene:
         self.folder = folder
         self.upstream = upstream
         self.server = HeadraceServer(folder)
+        self.signalled = 0.0
 
     async def start(self, drain: float) -> None:
         """Start the server with so many seconds to drain."""
@@ -55,18 +56,18 @@ class Scene:
 
     def signal(self) -> None:
         """Tell it to stop."""
+        self.signalled = time.monotonic()
         os.kill(self.server.pid, signal.SIGTERM)
 
     async def exit(self) -> tuple[int, float]:
-        """Its exit status, and how long it took from now on."""
-        began = time.monotonic()
+        """Its exit status, and how long it took since it was last told."""
         process, self.server.process = self.server.process, None
         assert process is not None
         try:
             status = await asyncio.to_thread(process.wait, 15)
         finally:
             process.kill()
-        return status, time.monotonic() - began
+        return status, time.monotonic() - self.signalled
 
     async def state(self, id: str) -> tuple[str, str]:
         """State and reason of a stream."""
@@ -133,8 +134,9 @@ async def test_while_it_drains_nothing_begins_and_everybody_may_come_back(scene:
     short = await scene.ask("/v1/chat/completions", "short")
     port = scene.server.port
     scene.signal()
-    await asyncio.sleep(0.05)
-    ready = await (await Client(port).open("GET", "/ready")).rest()
+    async with asyncio.timeout(2):
+        while (ready := await (await Client(port).open("GET", "/ready")).rest()).status == 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     assert ready.status == 503
     assert b"draining" in ready.body
     assert (await (await Client(port).open("GET", "/health")).rest()).status == 200

@@ -187,7 +187,7 @@ def test_no_spelling_reads_the_canary(server):
         assert status in (400, 404) or body.endswith(b"hello"), (path, status, body)
         asked += 1
     assert asked >= 500
-    assert not files_open(server.pid, server.folder)
+    until_closed(server, 5.0)
 
 
 def raw(port: int, target: str) -> tuple[int, bytes]:
