@@ -139,12 +139,12 @@ async def test_limits_are_exact_over_both_nodes_and_close_without_redis(nodes: N
     assert len(nodes.upstream.requests) == calls, "what cannot be counted is not begun"
 
 
-async def until(ask: Callable[[], Any], status: int) -> Client:
+async def until(ask: Callable[[], Any], status: int, fits: Callable[[Client], bool] = lambda _: True) -> Client:
     """Ask until it is answered so, for a few seconds."""
     async with asyncio.timeout(5):
         while True:
             client: Client = await ask()
-            if client.status == status:
+            if client.status == status and fits(client):
                 return client
             client.close()
             await asyncio.sleep(0.02)
@@ -164,21 +164,29 @@ async def test_tokens_are_reserved_settled_and_overshot_by_no_more_than_is_in_fl
     async def settled() -> Client:
         return await nodes.ask(nodes.servers[0].port, KEYS["spends"], "wait 10 490", max_tokens=100)
 
+    async def refused(node: int, most: int) -> Client:
+        return await nodes.ask(nodes.servers[node].port, KEYS["spends"], "x", max_tokens=most)
+
     over = [await until(settled, 200)]
-    await asyncio.sleep(0.2)  # the last of them is settled a moment after its end was told
+    # The last of them is settled a moment after its end was told.
+    await until(lambda: refused(1, 2 * TOKENS), 429, lambda told: level(told) <= 30 * len(first) + 125)
     over += [await settled() for _ in range(3)]
-    over = admitted([*over, await nodes.ask(nodes.servers[1].port, KEYS["spends"], "x", max_tokens=2 * TOKENS)])
+    over = admitted([*over, await refused(1, 2 * TOKENS)])
     reserved = 125 * len(over)
     assert level(over[-1]) <= 30 * len(first) + reserved, "of the first ones, what they used"
     nodes.release.set()
     await asyncio.gather(*(client.rest() for client in over))
-    refused = await until(lambda: nodes.ask(nodes.servers[1].port, KEYS["spends"], "x", max_tokens=100), 429)
-    await asyncio.sleep(0.2)
-    refused = await until(lambda: nodes.ask(nodes.servers[0].port, KEYS["spends"], "x", max_tokens=100), 429)
     used = 30 * len(first) + 500 * len(over)
-    elapsed = time.monotonic() - began
-    assert used - elapsed * TOKENS / 60 - 5 <= level(refused) <= used
-    assert level(refused) - TOKENS <= 500 * len(over), "at most what was in flight"
+
+    def least() -> float:
+        return used - (time.monotonic() - began) * TOKENS / 60 - 5
+
+    await until(lambda: refused(1, 2 * TOKENS), 429, lambda told: level(told) >= least())
+    for node in (1, 0):
+        last = await refused(node, 100)
+        assert last.status == 429
+    assert least() <= level(last) <= used
+    assert level(last) - TOKENS <= 500 * len(over), "at most what was in flight"
 
 
 class Watched:
