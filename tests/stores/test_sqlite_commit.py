@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from headrace.errors import StoreError
 from headrace.model.record import Record
 from headrace.stores.sqlite import commit
 from headrace.stores.sqlite.log import SqliteLog
@@ -29,6 +30,23 @@ async def append(log: SqliteLog, number: int) -> bool:
     waited = waits(log)
     await appending
     return waited
+
+
+@pytest.mark.parametrize("durability", ["process", "power"])
+async def test_what_nobody_foresaw_fails_what_was_to_be_committed(tmp_path, monkeypatch, durability):
+    """Nobody waits for ever, and what comes after it is committed."""
+    failed: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context.get("exception")))
+    log = await SqliteLog(tmp_path, durability=durability).open()
+    await log.create("s", meta())
+    with monkeypatch.context() as patched:
+        patched.setattr(commit, "pack", lambda _: 1 // 0)
+        first = [log.append("s", 0, [Record("", b"x")], format="f") for _ in range(2)]
+        second = asyncio.gather(*first, return_exceptions=True)
+        assert [type(error) for error in await second] == [StoreError, StoreError]
+    assert (await log.append("s", 0, [Record("", b"x")], format="f")).ok
+    assert ZeroDivisionError in map(type, failed)
+    await log.close()
 
 
 async def test_what_comes_now_and_then_waits_for_nothing(log, monkeypatch):

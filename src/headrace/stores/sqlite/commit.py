@@ -272,10 +272,12 @@ class GroupCommit:
             try:
                 self._write(steps)
             except StoreError as error:
-                self._failed(steps, error)
+                self._done(steps, error)
+            except BaseException:
+                self._done(steps, StoreError())
+                raise
             else:
-                self._published(steps)
-            self._next()
+                self._done(steps, None)
             return
         self._running = self._loop.run_in_executor(self._threads, self._write, steps)
         self._running.add_done_callback(partial(self._ran, steps))
@@ -283,14 +285,21 @@ class GroupCommit:
     def _ran(self, steps: list[Step], running: "asyncio.Future[None]") -> None:
         self._running = None
         error = running.exception()
-        if error is None:
-            self._published(steps)
-        elif isinstance(error, StoreError):
-            self._failed(steps, error)
+        if error is None or isinstance(error, StoreError):
+            self._done(steps, error)
         else:
-            self._failed(steps, StoreError())
+            self._done(steps, StoreError())
             raise error
-        self._next()
+
+    def _done(self, steps: list[Step], error: StoreError | None) -> None:
+        """Tell them what came of them, and go on."""
+        try:
+            if error is None:
+                self._published(steps)
+            else:
+                self._failed(steps, error)
+        finally:
+            self._next()
 
     def _next(self) -> None:
         if self._steps and self._timer is None and not self._held:
