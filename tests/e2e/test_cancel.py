@@ -133,6 +133,7 @@ def figures(name: str, values: list[float]) -> None:
     assert ordered[-1] < 0.5
 
 
+@pytest.mark.alone
 async def test_a_cancel_closes_the_upstreams_socket(scene: Scene) -> None:
     """By the stream's id or by the idempotency key, in the middle, before the first token and before the head."""
     for text in MOMENTS:
@@ -167,6 +168,7 @@ async def _cancelled(scene: Scene, text: str, key: str, *, by_id: bool) -> float
     return took
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", KINDS)
 async def test_leaving_under_cancel_closes_the_upstreams_socket(scene: Scene) -> None:
     """Whatever the client waits for: the head, the first token, the next one, or the whole."""

@@ -181,6 +181,7 @@ async def test_a_second_signal_means_now(scene: Scene) -> None:
     assert (await scene.state(client.stream))[0] == "interrupted"
 
 
+@pytest.mark.alone
 async def test_an_idle_server_ends_at_once(scene: Scene) -> None:
     """Under a second, whether there are kept connections, and connections without a request, or not."""
     await scene.start(30)
@@ -199,6 +200,7 @@ async def test_an_idle_server_ends_at_once(scene: Scene) -> None:
     assert took < 1
 
 
+@pytest.mark.alone
 async def test_half_a_request_is_not_waited_for(scene: Scene) -> None:
     """It gets the few seconds that replies have to leave, and none where a second signal comes."""
     await scene.start(30)

@@ -62,6 +62,7 @@ async def poll(server: HeadraceServer, path: str, offset: str) -> tuple[str, byt
     return headers["stream-next-offset"], body
 
 
+@pytest.mark.alone
 async def test_another_server_hears_of_an_append_at_once(servers, redis):
     """A follower by events and one by long polls, on the server that did not take it; Redis rests in between."""
     here, there = servers

@@ -132,6 +132,7 @@ async def test_killing_one_worker_interrupts_its_own_answers_only(server: Headra
         assert await asyncio.to_thread(server.stop) == 0
 
 
+@pytest.mark.alone
 async def test_any_worker_serves_and_stops_any_answer(server: HeadraceServer) -> None:
     """A foreign answer is read live with little delay, and a cancel closes its upstream connection wherever it is."""
     async with ScriptedUpstream(counting) as upstream:

@@ -137,6 +137,7 @@ async def killed(server):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("harm", "seconds"), [(paused, 4.0), (killed, 2.0)])
 async def test_nothing_waits_and_all_is_recorded_once(postgresql, postgresql_url, harm, seconds, caplog):
     """Whatever happens to the server while streams end."""
