@@ -81,10 +81,10 @@ def test_the_last_bytes_of_nothing_are_the_whole():
 def test_ten_thousand_ranges_are_refused_at_once():
     """Before any of them is looked at."""
     header = "bytes=" + ",".join(f"{2 * at}-{2 * at}" for at in range(10_000))
-    begun = time.perf_counter()
+    begun = time.thread_time()
     with pytest.raises(RangeNotSatisfiable):
         asked(header, 1 << 30)
-    assert time.perf_counter() - begun < 0.05
+    assert time.thread_time() - begun < 0.05
 
 
 def test_as_many_ranges_as_are_allowed_are_found():
