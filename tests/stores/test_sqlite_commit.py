@@ -1,7 +1,9 @@
 """Group commit: what comes now and then is committed at once, what comes all the time in groups."""
 
 import asyncio
+from collections.abc import Callable
 
+import apsw
 import pytest
 
 from headrace.errors import StoreError
@@ -59,3 +61,48 @@ async def test_commits_that_take_more_than_their_share_keep_a_pace(log, monkeypa
     monkeypatch.setattr(commit, "SHARE", 1e-9)
     await append(log, 0)
     assert all([await append(log, number) for number in range(1, 20)])
+
+
+async def until(holds: Callable[[], object]) -> None:
+    while not holds():  # noqa: ASYNC110 - it is a thread that brings it about
+        await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def locked(tmp_path):
+    """A log that waits for the disk, and another connection that has locked its file."""
+    log = await SqliteLog(tmp_path, durability="power").open()
+    await log.create("s", meta())
+    other = apsw.Connection(str(log._place.own.path))
+    other.execute("BEGIN IMMEDIATE")
+    yield log, other
+    other.close()
+    await log.close()
+
+
+async def test_what_finds_the_file_locked_is_held_too(locked):
+    """A checkpoint that holds commits is not disturbed by one that is tried again."""
+    log, other = locked
+    group = log._place.commit
+    appending = log.append("s", 0, [Record("", b"x")], format="f")
+    await until(lambda: group._running)
+    await group.hold()
+    other.execute("ROLLBACK")
+    await asyncio.sleep(20 * commit.RETRY)
+    assert not appending.done()
+    group.release()
+    assert (await appending).ok
+
+
+async def test_a_close_waits_for_what_finds_the_file_locked(locked):
+    """Whoever appended is told."""
+    log, other = locked
+    group = log._place.commit
+    appending = log.append("s", 0, [Record("", b"x")], format="f")
+    await until(lambda: group._running)
+    closing = asyncio.create_task(group.close())
+    await until(lambda: group._busy_since)
+    other.execute("ROLLBACK")
+    await closing
+    assert appending.done()
+    assert appending.result().ok

@@ -328,7 +328,8 @@ class GroupCommit:
             if now - self._busy_since < PATIENCE:
                 # Somebody else has locked the file; nothing may wait for that on the event loop.
                 self._steps = steps + self._steps
-                self._timer = self._loop.call_later(RETRY, self._flush)
+                if not self._held:
+                    self._timer = self._loop.call_later(RETRY, self._flush)
                 return
         self._busy_since = 0.0
         self.meters.commit_failures.add()
@@ -352,7 +353,7 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Commit what is under way."""
-        if self._steps:
+        if self._steps or self._running is not None:
             step = Change(lambda _: None)
             self.submit(step)
             await asyncio.wait([step.future])
