@@ -213,6 +213,33 @@ async def test_a_lost_end_cuts_the_readers() -> None:
         reader.close()
 
 
+async def test_a_store_that_failed_once_is_asked_again_for_who_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while somebody slow still has what was rendered before."""
+
+    async def failing(*_: object, **__: object) -> Batch:
+        raise StoreError
+
+    async with house() as it:
+        head = await it.filled(records(1))
+        slow, quick = it.reader(head), it.reader(head)
+        assert await quick.read() == b"1|1\n"
+        with monkeypatch.context() as patched:
+            patched.setattr(it.log, "read", failing)
+            await it.log.append(head.id, 1, records(1))
+            with pytest.raises(StoreError):
+                await quick.read()
+        quick.close()
+        again = it.reader(head)
+        assert await again.read() == b"1|1\n2|1\n"
+        assert await slow.read() == b"1|1\n"
+        with pytest.raises(StoreError):
+            await slow.read()
+        slow.close()
+        await it.log.append(head.id, 2, (), DONE)
+        assert await read_all(again) == b"3|END completed\n"
+        assert it.registry.statistics().renderings == 0
+
+
 async def test_readers_per_stream_are_bounded() -> None:
     """One more than allowed is refused, and one less makes room."""
     async with house(limits=Limits(readers_per_stream=2)) as it:

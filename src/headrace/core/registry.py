@@ -207,7 +207,7 @@ class Registry:
         self._readers[head.id] += 1
         key = (head.id, view.name)
         rendering = self._renderings.get(key)
-        if rendering is None:
+        if rendering is None or rendering.broken is not None:  # whoever has that one to its end may take long
             rendering = Rendering(self.log, self._newest, head, view, cursor.step + 1, self.keepalive)
             self._renderings[key] = rendering
             self.sweep.add(rendering)
