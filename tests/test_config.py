@@ -334,6 +334,8 @@ MESSAGES = [
         "are further ones; the first is api_key",
     ),
     ("[upstreams.x]\napi_key = '${NOPE}'", "[upstreams.x] api_key", "refers to ${NOPE}, which is not set"),
+    ("[upstreams.x]\napi_keys = ['k', '${NOPE}']", "[upstreams.x] api_keys", "refers to ${NOPE}, which is not set"),
+    ("[models]\na = [{ '${A}' = '${NOPE}' }]", "[models] a", "refers to ${NOPE}, which is not set"),
     (
         "[upstreams.x]\nkind = 'anthropic'",
         "[upstreams.x] kind",
@@ -434,6 +436,9 @@ def test_every_problem_is_told_at_once(tmp_path):
         "[upstreams.x]\napi_key = ['CANARY-1']",
         "[upstreams.x]\nauth_token = ['CANARY-1']",
         "[upstreams.x]\napi_key = 8675309",
+        "[upstreams.x]\napi_keys = 8675309",
+        "[upstreams.x]\napi_keys = [['CANARY-1']]",
+        "[proxy.x]\nbase_url = 'https://x.example'\nheaders = { a = 8675309 }",
         "[upstreams.x]\nbase_url = 'CANARY-1'",
         "[upstreams.x]\nbase_url = 'https://me:CANARY-1@host'",
         "[keys]\na = 'CANARY 1'",

@@ -253,7 +253,8 @@ def test_configuration_that_is_shown_works(page: Path, tmp_path: Path) -> None:
         assert re.findall(r'[^"]\$\{\w+\}|\$\{\w+\}[^"]', toml) == [], "a reference is a whole value"
         (tmp_path / "files").mkdir()
         (tmp_path / "headrace.toml").write_text(toml)
-        environ = dict.fromkeys(("CAROL_KEY", "WORK_AZURE_KEY", "OPENAI_API_KEY"), "k" * 20)
+        names = ("CAROL_KEY", "WORK_AZURE_KEY", "OPENAI_API_KEY", "SECOND_KEY", "THIRD_KEY")
+        environ = dict.fromkeys(names, "k" * 20)
         environ |= {"RECORDS_URL": "postgresql://h/d", "REDIS_URL": "redis://h/0"}
         with contextlib.chdir(tmp_path):
             load(environ=environ, folder=tmp_path)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.config.checks import contradictions
+from headrace.config.references import expand
 from headrace.config.sources import (
     FILE,
     PREFIX,
@@ -21,7 +22,6 @@ from headrace.config.sources import (
     Problem,
     Unreadable,
     Variables,
-    expand,
     from_file,
     from_flags,
     from_providers,
@@ -32,7 +32,7 @@ from headrace.config.values import Settings
 from headrace.errors import ConfigError
 
 #: Fields whose value is never shown; nor is that of a key that is not known, which may be one of these misspelt.
-_SECRET = frozenset({"api_key", "api_keys", "auth_token", "secret", "keys", "base_url", "url"})
+_SECRET = frozenset({"api_key", "api_keys", "auth_token", "secret", "keys", "base_url", "url", "headers"})
 _LOOKS_SECRET = re.compile(r"(?i)(sk|pk|rk|hr|key|bearer|token)[-_ ].*|(?=.*\d)[^\s/.:\\]{20,}")
 _SHOWN = 60
 #: What of an upstream belongs together: an address and the credentials for it.
@@ -61,9 +61,10 @@ def load(
     try:
         settings = Settings.model_validate(layers.tree)
     except ValidationError as error:
-        problems += [_explain(detail, layers) for detail in error.errors(include_url=False)]
+        details = [detail for detail in error.errors(include_url=False) if not layers.has_refused(_path(detail))]
+        problems += [_explain(detail, layers) for detail in details]
     else:
-        problems += contradictions(settings, layers)
+        problems += () if layers.refused else contradictions(settings, layers)
         if not problems:
             return settings
     raise ConfigError("\n".join(str(problem) for problem in problems))
@@ -105,11 +106,11 @@ def _lay(flags: Mapping[str, Any], variables: Variables, tables: Iterable[Entry]
 
 
 def _lay_one(layers: Layers, entry: Entry, variables: Variables, problems: list[Problem]) -> None:
-    try:
-        layers.lay(expand(entry, variables))
-    except Unreadable as error:
-        problems.append(error.problem)
-        layers.lay(entry)
+    found, wrong = expand(entry, variables)
+    layers.lay(found)
+    if wrong:
+        problems += wrong
+        layers.refused.add(entry.path)
 
 
 def _readable(entries: Iterable[Entry], problems: list[Problem]) -> Iterator[Entry]:
@@ -133,8 +134,12 @@ def _taken(tree: Mapping[str, Any]) -> set[str]:
 # -- saying what is wrong ------------------------------------------------------------------------------------------
 
 
+def _path(detail: ErrorDetails) -> Path:
+    return tuple(str(part) for part in detail["loc"])
+
+
 def _explain(detail: ErrorDetails, layers: Layers) -> Problem:
-    path = tuple(str(part) for part in detail["loc"])
+    path = _path(detail)
     place = layers.place(path)
     if detail["type"] == "extra_forbidden":
         return Problem(place, f"unknown key {path[-1]!r}{_did_you_mean(path)}")

@@ -34,7 +34,6 @@ SHORT: Mapping[str, Path] = {
 
 #: What Kubernetes sets in every pod beside a service that is called "headrace".
 _SERVICE_LINK = re.compile(r"HEADRACE_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Entry(NamedTuple):
@@ -97,14 +96,14 @@ def read_dotenv(folder: File) -> Mapping[str, str]:
 def from_file(folder: File, name: str) -> Iterator[Entry]:
     """The entries of a TOML file, ``name`` being as its user wrote it. Raises Unreadable."""
     try:
-        tables = tomllib.loads((folder / name).read_text(encoding="utf-8-sig"))
+        leaves = list(_leaves(tomllib.loads((folder / name).read_text(encoding="utf-8-sig"))))
     except FileNotFoundError:
         raise Unreadable(Problem(name, "there is no such file")) from None
     except tomllib.TOMLDecodeError as error:
         raise Unreadable(Problem(name, f"is not valid TOML: {error}")) from None
     except (OSError, ValueError, RecursionError) as error:  # also numbers and nesting beyond what Python reads
         raise Unreadable(Problem(name, f"cannot be read ({type(error).__name__})")) from None
-    for path, value in _leaves(tables):
+    for path, value in leaves:
         yield Entry(path, value, _toml_place(name, path))
 
 
@@ -221,6 +220,8 @@ class Layers:
     def __init__(self) -> None:
         self.tree: dict[str, Any] = {}
         self.places: dict[Path, str] = {}
+        #: Where something is said of which a problem is told already: nothing else is to be told of it.
+        self.refused: set[Path] = set()
 
     def lay(self, entry: Entry) -> None:
         """Put an entry over what is there."""
@@ -234,6 +235,7 @@ class Layers:
             self.places.setdefault(entry.path[:depth], entry.place)
         node[key] = entry.value
         self.places[entry.path] = entry.place
+        self.refused.discard(entry.path)
 
     def lay_under(self, entry: Entry) -> None:
         """Put an entry where nothing is said yet."""
@@ -245,20 +247,13 @@ class Layers:
         if node is None:
             self.lay(entry)
 
+    def has_refused(self, path: Path) -> bool:
+        """Whether a problem is told already of what stands at the path, or of what it is part of."""
+        return any(path[:end] in self.refused for end in range(1, len(path) + 1))
+
     def place(self, path: Path) -> str:
         """Where the path was said, or the nearest table above it."""
         for end in range(len(path), 0, -1):
             if place := self.places.get(path[:end]):
                 return place
         return ".".join(path) or "settings"
-
-
-def expand(entry: Entry, variables: Variables) -> Entry:
-    """Put a variable's value where an entry refers to it as ``${NAME}``. Raises Unreadable where it is not set."""
-    match = _REFERENCE.fullmatch(entry.value) if isinstance(entry.value, str) else None
-    if match is None:
-        return entry
-    value = variables.get(match[1])
-    if not value:
-        raise Unreadable(Problem(entry.place, f"refers to ${{{match[1]}}}, which is not set"))
-    return entry._replace(value=value)

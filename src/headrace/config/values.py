@@ -151,7 +151,7 @@ class Upstream(Value):
     """Where it is: `https://host/v1`; for `azure` the resource's endpoint, `https://NAME.openai.azure.com`."""
     api_key: SecretStr = SecretStr("")
     """Its key; better as a reference to the environment, `${NAME}`. Sent to this `base_url` only."""
-    api_keys: tuple[SecretStr, ...] = ()
+    api_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(texts)] = ()
     """More keys of the same upstream. What is asked is spread over all; one that fails comes after the others."""
     auth_token: SecretStr = SecretStr("")
     """For `anthropic`: a bearer token, where there is no key."""
