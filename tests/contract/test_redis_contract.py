@@ -36,6 +36,16 @@ class RedisStage:
         self.logs.remove(log)
         await asyncio.sleep(LEASE + 0.02)
         assert self.server.ask("EXISTS", f"headrace:w:{log._writer.hex}") == 0
+        async with asyncio.timeout(5):
+            while not self._may_bury():  # noqa: ASYNC110 - it is Redis's clock
+                await asyncio.sleep(0.02)
+
+    def _may_bury(self) -> bool:
+        """Whether the living have their leases, and for so long: one whose own had lapsed buries nobody for a while."""
+        seconds, micros = self.server.ask("TIME")
+        since = int(self.server.ask("HGET", "headrace:epoch", "since") or 0) / 1000
+        alive = all(self.server.ask("EXISTS", f"headrace:w:{log._writer.hex}") for log in self.logs)
+        return alive and seconds + micros / 1e6 - since >= LEASE
 
 
 @pytest.fixture(scope="module")
