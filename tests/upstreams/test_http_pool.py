@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from headrace.errors import LimitExceeded, RequestError, UpstreamTruncated, UpstreamUnreachable
-from headrace.testing.scripted_upstream import Fin, Next, Script, ScriptedUpstream, Stall, chunked, head
+from headrace.testing.scripted_upstream import Fin, Next, Reset, Script, ScriptedUpstream, Stall, chunked, head
 from headrace.upstreams.http import Exchange, Http
 from headrace.upstreams.http_connection import READ_BUFFER
 
@@ -195,6 +195,25 @@ async def test_closing_the_pool_cuts_what_is_in_use():
         with pytest.raises(UpstreamTruncated):
             await reading
         await settled(server.connections[0].closed)
+
+
+async def test_a_connection_is_gone_whatever_its_listener_does(http: Http):
+    """Who is told of a reset and fails leaves nothing behind, for which closing the pool would wait."""
+
+    def news() -> None:
+        raise ZeroDivisionError
+
+    failed = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(lambda *_: failed.set())
+    cut = asyncio.Event()
+    async with ScriptedUpstream([head(body="9") + b"begun", cut, Reset()]) as server:
+        exchange = await ask(http, server)
+        assert await exchange.read_some() == b"begun"
+        exchange.listen(news)
+        cut.set()
+        await asyncio.wait_for(failed.wait(), 5)
+        assert not http._all
+        await asyncio.wait_for(http.close(), 5)
 
 
 async def test_cancelling_a_read_leaves_the_exchange_as_it_was(http: Http):

@@ -151,10 +151,10 @@ class Connection(asyncio.Protocol):
         if self._response is not None:
             self._note_stale(self._response)
             self._response.cut()
-        self._leave()
         self._on_lost(self)
         if not self.gone.done():
             self.gone.set_result(None)
+        self._leave()  # last: whoever is told may fail
 
     def pause_writing(self) -> None:
         """The other side takes no more for now."""
