@@ -31,6 +31,9 @@ _HELPERS = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver", 
 #: The tasks in which anyio's plugin runs tests and fixtures are coroutines of this class.
 _RUNNER = "TestRunner."
 
+#: Turns of the loop that a task has for its end, however long the machine has stood still.
+_TURNS = 100
+
 
 @pytest.fixture
 def anyio_backend() -> str:
@@ -52,16 +55,17 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 async def _no_task_left(anyio_backend: str) -> AsyncIterator[None]:
-    """Tasks that are on their way out get a quarter of a second; a test that leaves none costs one look."""
+    """Tasks that are on their way out get a quarter of a second, and so many turns; who leaves none costs one look."""
     loop = asyncio.get_running_loop()
     loop.slow_callback_duration = float("inf")  # under PYTHONASYNCIODEBUG a busy machine is no finding
     before = asyncio.all_tasks()
     yield
-    end = loop.time() + 0.25
+    end, turns = loop.time() + 0.25, 0
     while left := _coroutines(asyncio.all_tasks() - before):
-        if loop.time() > end:
+        if loop.time() > end and turns > _TURNS:
             pytest.fail(f"the test left tasks behind: {left}")
         await asyncio.sleep(0)
+        turns += 1
 
 
 def _coroutines(tasks: set[asyncio.Task[object]]) -> list[str]:
