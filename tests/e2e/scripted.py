@@ -6,6 +6,7 @@ What is played is chosen by the request's model. A script may wait for :class:`T
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -16,6 +17,14 @@ _RELEASED: Script = [head(204, "Access-Control-Allow-Origin: *", body="0"), Next
 
 #: Makes the script for a request; it runs on the upstream's loop, and gets the events that are released by token.
 Play = Callable[[Received, Callable[[str], asyncio.Event]], Script]
+
+
+def soon(holds: Callable[[], object], seconds: float = 5.0) -> bool:
+    """Whether something comes to hold of what an upstream's thread sees, some time after a client has seen its part."""
+    deadline = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(held)
 
 
 class UpstreamThread:

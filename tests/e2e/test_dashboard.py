@@ -1,14 +1,13 @@
 """The dashboard in Chromium, on a real server: it shows what goes on, as it goes on, and comes back by itself."""
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.e2e.browser import browser, requests_elsewhere, violations_of_axe  # noqa: F401 - a fixture
-from tests.e2e.scripted import UpstreamThread, model_of
+from tests.e2e.scripted import UpstreamThread, model_of, soon
 from tests.e2e.server import HeadraceServer, upstream_toml
 
 from headrace.testing.scripted_upstream import Received, Script, Stall, head, sse
@@ -93,10 +92,7 @@ def test_a_stream_is_shown_watched_and_stopped(page: Page, server: HeadraceServe
     shown.get_by_role("button", name=re.compile("^Stop: ")).click()
     expect(shown).to_contain_text("cancelled", timeout=SHOWN)
     expect(panel).to_contain_text("cancelled")
-    deadline = time.monotonic() + 5
-    while not connection.left:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert soon(lambda: connection.left)
     page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
 

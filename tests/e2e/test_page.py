@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 from tests.e2e.browser import browser  # noqa: F401 - a fixture
 from tests.e2e.page_house import BACK, SHOWN, WHOLE, Cable, Chat, PageHouse, context, house, server_with  # noqa: F401 - fixtures
+from tests.e2e.scripted import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(60)]
 
@@ -39,7 +40,7 @@ def test_stop_ends_upstream_call(house: PageHouse, context: BrowserContext, way:
     chat.shows("One")
     expect(chat.answers.last).to_contain_text("You stopped this answer.")
     expect(chat.page.get_by_role("button", name="Continue")).to_be_visible()
-    assert connection.left
+    assert soon(lambda: connection.left)
 
 
 def test_reload_in_the_middle_twice(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
@@ -146,10 +147,11 @@ def test_stop_in_normal_mode(house: PageHouse, context: BrowserContext) -> None:
     asked = len(house.upstream.requests)
     chat.send("stop the whole")
     expect(chat.list.first).to_contain_text("stop the whole")
+    assert soon(lambda: len(house.upstream.requests) > asked)  # the list has it before the upstream has
     assert len(house.upstream.requests) == asked + 1
     chat.stop.click()
     expect(chat.answers.last).to_contain_text("You stopped this answer.", timeout=SHOWN)
-    assert house.upstream.server.connections[-1].left
+    assert soon(lambda: house.upstream.server.connections[-1].left)
 
 
 def test_failure_is_explained(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.e2e.fault_cases import TOOLS
 from tests.e2e.node_process import play
-from tests.e2e.scripted import UpstreamThread, model_of
+from tests.e2e.scripted import UpstreamThread, model_of, soon
 from tests.e2e.sdk_house import CALLS, House
 from tests.e2e.server import HeadraceServer, upstream_toml
 
@@ -136,7 +136,7 @@ def test_stop_ends_the_upstreams_call_and_all_pages_see_it(house: House, told: d
         assert page["last"] == {"type": "abort", "reason": "The answer was stopped before it was complete."}
     [asked] = house.upstream.asked_for("stalls")
     connection = house.upstream.server.connections[asked.connection]
-    assert connection.left
+    assert soon(lambda: connection.left)
 
 
 def test_a_failure_in_the_middle_is_an_error_with_our_words(told: dict[str, Any]) -> None:
