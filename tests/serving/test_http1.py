@@ -75,6 +75,11 @@ class App:
         await self.cut(scope, receive, send)
         raise ValueError("canary")
 
+    async def refusing(self, scope, receive, send) -> None:
+        """Ends the connection, whatever is on its way."""
+        await self._start(send, 413, (b"content-length", b"8"), (b"connection", b"close"))
+        await send({"type": "http.response.body", "body": b"too much"})
+
     async def nothing(self, scope, receive, send) -> None:
         await self._start(send, 204)
         await send({"type": "http.response.body"})
@@ -558,6 +563,35 @@ async def test_a_body_that_outlasts_its_answer_has_a_while_to_end() -> None:
         at.tick(HEAD_TIMEOUT)
         await other.closed()
         assert len(at.connections) == 1
+
+
+async def test_a_refusal_reaches_a_client_that_goes_on_sending() -> None:
+    """A close would reset the connection, and the refusal with it. What is sent behind that is no request."""
+    size = 64 << 20
+    async with served() as at, client(at) as one:
+        one.ask("/refusing", "POST", "1.1", f"Content-Length: {size}")
+        for _ in range(size >> 20):
+            one.say(b"x" * (1 << 20))
+            await one.writer.drain()
+        one.ask("/whole")
+        status, headers = await one.reply()
+        assert (status, headers["connection"]) == (413, "close")
+        assert await one.rest() == b"too much"
+        assert len(at.connections) == 1
+        one.writer.close()
+        await at.until(lambda: not at.connections)
+        assert at.app.asked == ["/refusing"]
+
+
+async def test_a_refused_client_has_a_while_to_leave() -> None:
+    async with served() as at, client(at) as one:
+        one.ask("/refusing", "POST", "1.1", "Content-Length: 9", body=b"x")
+        assert (await one.reply())[0] == 413
+        assert await one.rest() == b"too much"
+        at.tick(HEAD_TIMEOUT - 1)
+        assert not next(iter(at.connections)).transport.is_closing()
+        at.tick(HEAD_TIMEOUT)
+        await at.until(lambda: not at.connections)
 
 
 # -- what is detached ------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from headrace.faces.delivery import DETACH
+from headrace.serving.ending import Ending
 from headrace.serving.sockets import BACKLOG, HEAD_BYTES, HEAD_TIMEOUT
 
 #: Seconds for which a connection is kept between two requests; longer than proxies and clients keep theirs.
@@ -58,7 +59,7 @@ class Connection(HttpToolsProtocol):
         self._head = 0
         #: Bytes behind a head since the last that were body: framing, trailers.
         self._overhead = 0
-        #: What comes is not read any more: the connection ends behind the requests that wait.
+        #: What comes is dropped: the connection ends, behind the requests that wait.
         self._deaf = False
         #: More would only be held in memory.
         self.full = False
@@ -141,6 +142,7 @@ class Connection(HttpToolsProtocol):
         self._overhead = 0
         self._due = math.inf
         super().on_headers_complete()
+        self.cycle.transport = Ending(self.transport, self.close)  # type: ignore[assignment]
         if len(self.pipeline) == WAITING:
             self.cycle.keep_alive = False
 
@@ -163,6 +165,14 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self._head < 0 and not self._answering:
             self._due = self.loop.time() + HEAD_TIMEOUT
+
+    def close(self) -> None:
+        """Close behind an answer; where its request's body is still coming, that would lose what is on its way."""
+        if self._head < 0 and not self._answering:
+            self._deaf = True
+            self.transport.write_eof()
+        else:
+            self.transport.close()
 
     @property
     def _offers_upgrade(self) -> bool:
@@ -226,7 +236,7 @@ class Connection(HttpToolsProtocol):
         if not self._unbounded:
             self.transport.write(b"0\r\n\r\n")
         if not cycle.keep_alive:
-            self.transport.close()
+            self.close()
         self.on_response_complete()
 
     def cut(self) -> None:
