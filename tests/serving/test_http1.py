@@ -331,23 +331,47 @@ async def test_what_is_no_http_is_a_400() -> None:
 
 
 async def test_more_connections_than_may_be_are_told_so() -> None:
-    """So many are served, the next gets a 503, and one less makes room."""
+    """So many are served, the next gets a 503 before it has asked, and one less makes room."""
     async with served(connections=2) as at, client(at) as first:
         async with client(at) as second:
-            for one in (first, second):
-                one.ask("/whole")
-                assert (await one.reply())[0] == 200
-                await one.exactly(b"whole")
+            for number, one in enumerate((first, second), 1):
+                one.ask("/detached")
+                await one.reply()
+                await at.until(lambda number=number: len(at.app.wires) == number)
             async with client(at) as third:
-                third.ask("/whole")
                 status, headers = await third.reply()
-                assert (status, headers["connection"]) == (503, "close")
-                assert await third.rest() == b"Service Unavailable"
+                assert (status, headers["connection"], headers["retry-after"]) == (503, "close", "1")
+                assert await third.rest() == b""
         await at.until(lambda: len(at.connections) == 1)
         async with client(at) as third:
             third.ask("/whole")
             assert (await third.reply())[0] == 200
-        assert at.app.asked == ["/whole"] * 3
+        assert at.app.asked == ["/detached", "/detached", "/whole"]
+
+
+@pytest.mark.parametrize("silent", [True, False])
+async def test_who_is_idle_longest_makes_room(silent) -> None:
+    """Whether it has asked before or never: nothing is lost by closing it. Who is being answered stays."""
+    async with served(connections=3) as at, client(at) as busy:
+        busy.ask("/detached")
+        await busy.reply()
+        async with client(at) as longest, client(at) as shorter:
+            await at.until(lambda: len(at.connections) == 3)
+            for one in () if silent else (longest, shorter):
+                one.ask("/whole")
+                await one.reply()
+                await one.exactly(b"whole")
+            async with client(at) as newest:
+                newest.ask("/whole")
+                assert (await newest.reply())[0] == 200
+                await newest.exactly(b"whole")
+                await longest.closed()
+                shorter.ask("/whole")
+                assert (await shorter.reply())[0] == 200
+        at.app.wires[0].write(b"abc")
+        at.app.wires[0].end()
+        assert await busy.exactly(b"3\r\nabc\r\n0\r\n\r\n") is None
+    assert (at.listener._room._taken, at.listener._room._resting) == (0, {})
 
 
 # -- answers and their order -----------------------------------------------------------------------------------------

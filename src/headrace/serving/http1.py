@@ -20,8 +20,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from headrace.faces.delivery import DETACH
+from headrace.serving.acceptor import Acceptor
 from headrace.serving.ending import Ending
-from headrace.serving.sockets import BACKLOG, HEAD_BYTES, HEAD_TIMEOUT
+from headrace.serving.room import Room
+from headrace.serving.sockets import HEAD_BYTES, HEAD_TIMEOUT
 
 #: Seconds for which a connection is kept between two requests; longer than proxies and clients keep theirs.
 KEEP_ALIVE = 75
@@ -49,10 +51,11 @@ _QUIET.propagate = False
 class Connection(HttpToolsProtocol):
     """One client's connection: one request after the other."""
 
-    def __init__(self, config: Config, state: ServerState, on_lost: Callable[[], None]) -> None:
+    def __init__(self, config: Config, state: ServerState, on_lost: Callable[[], None], room: Room) -> None:
         super().__init__(config, state, {})
         self.logger = self.access_logger = _QUIET
         self._on_lost = on_lost
+        self._room = room
         #: When the head that is being read must be there; infinite while none is.
         self._due = math.inf
         #: Bytes of it so far; negative while none is read.
@@ -76,6 +79,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=HELD)
         self._due = self.loop.time() + HEAD_TIMEOUT
+        self._room.rests(self)
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
@@ -84,6 +88,7 @@ class Connection(HttpToolsProtocol):
         if self._head >= 0:
             if not self._head:
                 self._due = self.loop.time() + HEAD_TIMEOUT
+                self._room.works(self)
             self._head += len(data)
         else:
             self._overhead += len(data)
@@ -121,6 +126,8 @@ class Connection(HttpToolsProtocol):
             cycle.message_event.set()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # which holds on to this object
+        self._room.works(self)
+        self._room.give_back()
         if self._gone is not None:
             gone, self._ready, self._gone = self._gone, None, None
             gone()
@@ -159,12 +166,17 @@ class Connection(HttpToolsProtocol):
         self._head = self._overhead = 0
         if not self._answering:
             self._due = self.loop.time() + HEAD_TIMEOUT
+            self._room.rests(self)
 
     def on_response_complete(self) -> None:
         """Go on to the next request. Where the body of this one is still coming, it has a while for that."""
         super().on_response_complete()
-        if self._head < 0 and not self._answering:
+        if self._answering:
+            return
+        if self._head < 0:
             self._due = self.loop.time() + HEAD_TIMEOUT
+        elif not self._head:
+            self._room.rests(self)
 
     def close(self) -> None:
         """Close behind an answer; where its request's body is still coming, that would lose what is on its way."""
@@ -258,6 +270,10 @@ class Connection(HttpToolsProtocol):
         if self._ready is not None:
             self._ready()
 
+    def make_room(self) -> None:
+        """End, where it rests."""
+        self.transport.close()
+
     # -- deadlines ---------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
@@ -315,7 +331,10 @@ def reset_on_close(transport: asyncio.Transport) -> None:
 
 
 class Http1Listener:
-    """Serves an app on a socket that listens already. ``connections`` is how many may be open; more get a 503."""
+    """Serves an app on a socket that listens already.
+
+    ``connections`` is how many may be open. For one more an idle one is closed; where none is, it gets a 503.
+    """
 
     def __init__(self, app: ASGIApp, listening: socket.socket, connections: int) -> None:
         self._listening = listening
@@ -330,30 +349,29 @@ class Http1Listener:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=connections + 1,  # it refuses the last of so many
             timeout_keep_alive=KEEP_ALIVE,
         )
         self._config.load()
         self._state = ServerState()
+        self._room = Room(connections)
         self._stopped = asyncio.Event()
         self._empty = asyncio.Event()
 
     async def serve(self) -> None:
         """Serve until told to stop, and until every connection has ended."""
-        loop = asyncio.get_running_loop()
         self._tick()
-        server = await loop.create_server(self._accept, sock=self._listening, backlog=BACKLOG)
+        acceptor = Acceptor(self._listening, self._made, self._room)
         ticking = asyncio.create_task(self._ticking())
         try:
             await self._stopped.wait()
-            server.close()
+            await acceptor.close()
             for connection in tuple(self._state.connections):
                 connection.shutdown()
             self._lost()
             await self._empty.wait()
         finally:
-            server.close()
             ticking.cancel()
+            await acceptor.close()
             for connection in tuple(self._state.connections):
                 connection.transport.abort()
 
@@ -361,8 +379,8 @@ class Http1Listener:
         """Accept no more, and close each connection after the reply that is under way."""
         self._stopped.set()
 
-    def _accept(self) -> Connection:
-        return Connection(self._config, self._state, self._lost)
+    def _made(self) -> Connection:
+        return Connection(self._config, self._state, self._lost, self._room)
 
     def _lost(self) -> None:
         if self._stopped.is_set() and not self._state.connections:
