@@ -618,6 +618,20 @@ async def test_a_refused_client_has_a_while_to_leave() -> None:
         await at.until(lambda: not at.connections)
 
 
+async def test_an_answer_behind_a_body_that_outlasted_another_is_under_way() -> None:
+    """Nobody else is given its room, though its head came with the end of that body."""
+    async with served(connections=1) as at, client(at) as one:
+        one.ask("/whole", "POST", "1.1", "Content-Length: 3", body=b"a")
+        assert (await one.reply())[0] == 200
+        await one.exactly(b"whole")
+        one.say(b"bcGET /detached HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await one.reply())[0] == 200
+        async with client(at) as other:
+            assert (await other.reply())[0] == 503
+        at.app.wires[0].end()
+        await one.exactly(b"0\r\n\r\n")
+
+
 # -- what is detached ------------------------------------------------------------------------------------------------
 
 

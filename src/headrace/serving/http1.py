@@ -148,6 +148,7 @@ class Connection(HttpToolsProtocol):
         self._head = -1
         self._overhead = 0
         self._due = math.inf
+        self._room.works(self)
         super().on_headers_complete()
         self.cycle.transport = Ending(self.transport, self.close)  # type: ignore[assignment]
         if len(self.pipeline) == WAITING:
