@@ -51,6 +51,10 @@ class App:
         await self._start(send, 200, (b"content-length", b"%d" % len(text)))
         await send({"type": "http.response.body", "body": text})
 
+    async def large(self, scope, receive, send) -> None:
+        """More than the kernel takes for a client that reads nothing."""
+        await self.whole(scope, receive, send, b"x" * (16 << 20))
+
     async def unknown(self, scope, receive, send) -> None:
         """A body without a length."""
         await self._start(send)
@@ -616,6 +620,25 @@ async def test_a_refused_client_has_a_while_to_leave() -> None:
         assert not next(iter(at.connections)).transport.is_closing()
         at.tick(HEAD_TIMEOUT)
         await at.until(lambda: not at.connections)
+
+
+async def test_who_does_not_take_an_answer_makes_no_room() -> None:
+    """Its end would last as long as it likes, and with it more connections than may be."""
+    async with served(connections=2) as at, client(at, buffer=4096) as slow, client(at) as idle:
+        slow.ask("/large")
+        await at.until(lambda: any(c._answered and c._answered.response_complete for c in at.connections))
+        async with client(at) as third:
+            third.ask("/whole")
+            assert (await third.reply())[0] == 200
+            await third.exactly(b"whole")
+            await idle.closed()
+            third.ask("/detached")
+            await third.reply()
+            async with client(at) as fourth:
+                assert (await fourth.reply())[0] == 503
+        assert len(at.connections) <= 2
+        await slow.reply()
+        await slow.exactly(b"x" * 1000)
 
 
 async def test_an_answer_behind_a_body_that_outlasted_another_is_under_way() -> None:

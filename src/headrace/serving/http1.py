@@ -35,8 +35,7 @@ HELD = 4 << 10
 #: to 4 MB for each that reads nothing, and with a thousand of them gets slow for all.
 SENDING = 128 << 10
 
-#: Requests of one connection that may wait for the answers before theirs. (They are small, and what is made of each is
-#: not: a read of the event loop brings thousands.)
+#: Requests of one connection that may wait for the answers before theirs; one read of it may bring thousands.
 WAITING = 64
 
 #: Seconds between two looks at all connections.
@@ -145,8 +144,7 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) == WAITING:
             self._deaf = True
             raise HttpParserError
-        self._head = -1
-        self._overhead = 0
+        self._head, self._overhead = -1, 0
         self._due = math.inf
         self._room.works(self)
         super().on_headers_complete()
@@ -271,9 +269,11 @@ class Connection(HttpToolsProtocol):
         if self._ready is not None:
             self._ready()
 
-    def make_room(self) -> None:
-        """End, where it rests."""
-        self.transport.close()
+    def make_room(self) -> bool:
+        """End, and say so; not where the client has yet to take what it was sent, which may last."""
+        if idle := not self.transport.get_write_buffer_size():
+            self.transport.close()
+        return idle
 
     # -- deadlines ---------------------------------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ from typing import Protocol
 class Guest(Protocol):
     """A connection."""
 
-    def make_room(self) -> None:
-        """End; nothing of a request has been read that is not answered."""
+    def make_room(self) -> bool:
+        """End at once; nothing of a request has been read that is not answered. False where that cannot be."""
 
 
 class Room:
@@ -24,12 +24,13 @@ class Room:
 
         Where there is none, who has rested longest is closed: any idle connection may be, and its client knows.
         """
-        if self._taken >= self._most:
+        while self._taken >= self._most:
             longest = next(iter(self._resting), None)
             if longest is None:
                 return False
             del self._resting[longest]
-            longest.make_room()
+            if longest.make_room():
+                break
         self._taken += 1
         return True
 
