@@ -25,11 +25,13 @@ def children(pid: int) -> list[int]:
     return [int(child) for told in Path(f"/proc/{pid}/task").glob("*/children") for child in told.read_text().split()]
 
 
+@pytest.mark.slow
 def test_it_says_which_gates_there_are():
     listed = selftest("--list").stdout.decode()
     assert [line.split()[0] for line in listed.splitlines()] == list(GATES)
 
 
+@pytest.mark.slow
 def test_a_gate_that_is_not_there_is_refused():
     done = selftest("nope")
     assert done.returncode == 2

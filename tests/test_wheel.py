@@ -74,6 +74,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheels):
     assert {name.removeprefix(about) for name in names if name.startswith(about)} == expected
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_importing_opens_nothing():
     """No socket, no process, no database and no file to write, in any module."""

@@ -42,6 +42,7 @@ async def test_cut_at_every_record(both):
     assert told.after == [0, *range(len(steps) + 1)]
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.timeout(60)
 async def test_cut_at_every_byte(both):

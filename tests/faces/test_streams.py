@@ -114,6 +114,7 @@ async def test_a_client_cut_after_each_frame_of_a_living_answer_loses_nothing(di
         assert read == split(everything.replace(b"\nid: ", f"\nid: {stream}:".encode()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
 @pytest.mark.parametrize("dialect", ["ndjson", "plain"])
 async def test_faces_without_ids_resume_by_record(dialect, store, tmp_path):

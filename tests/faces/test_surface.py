@@ -167,6 +167,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
             yield made
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 async def test_every_caller_gets_on_every_route_what_the_table_says(tmp_path):
     """Nobody has changed a thing before its owner comes; what was refused is refused as if it were not there."""
