@@ -58,7 +58,7 @@ FORBIDDEN = {
     "core": _SERVERS | {"json", "socket", "ssl"},
 }
 #: Optional dependencies, each imported by one file.
-OPTIONAL = frozenset({"granian", "opentelemetry", "psycopg", "redis", "uvicorn"})
+OPTIONAL = frozenset({"granian", "opentelemetry", "psycopg", "redis"})
 #: Where ``except Exception`` may stand, once each: the generation's task body and the ASGI edge.
 BROAD = (frozenset({"core"}), frozenset({"app", "faces"}))
 

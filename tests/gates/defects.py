@@ -22,7 +22,7 @@ from headrace.faces import chat_completions
 from headrace.faces.delivery import Delivery
 from headrace.gates.simulated_store import ProcessLog
 from headrace.model.outcome import State
-from headrace.serving.http1 import Connection
+from headrace.serving.connection import Connection
 from headrace.stores.memory.log import MemoryLog
 from headrace.stores.sqlite import commit as sqlite_commit
 from headrace.stores.sqlite import file as sqlite_file

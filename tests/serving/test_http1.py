@@ -15,8 +15,9 @@ import uvloop
 
 from headrace.app import create_app
 from headrace.config import Settings, Store, Upstream
-from headrace.serving import http1
-from headrace.serving.http1 import WAITING, Connection, Http1Listener
+from headrace.serving import connection, http1
+from headrace.serving.connection import WAITING, Connection, reset_on_close
+from headrace.serving.http1 import Http1Listener
 from headrace.serving.sockets import HEAD_BYTES, HEAD_TIMEOUT
 
 PATIENCE = 10.0
@@ -255,7 +256,7 @@ async def test_a_head_that_does_not_come_is_a_408(begun) -> None:
 async def test_the_time_is_for_each_head_and_looked_at_by_itself(monkeypatch) -> None:
     """A trickle does not lengthen it; between two requests none runs, nor for a request's body."""
     monkeypatch.setattr(http1, "TICK", 0.02)
-    monkeypatch.setattr(http1, "HEAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 0.3)
     async with served() as at, client(at) as idle, client(at) as body, client(at) as trickle:
         idle.ask("/whole")
         assert (await idle.reply())[0] == 200
@@ -801,7 +802,7 @@ async def test_a_connection_that_was_reset_is_let_go_at_once() -> None:
             assert (await one.reply())[0] == 200
             await one.exactly(b"whole")
             [connection] = map(weakref.ref, at.connections)
-            http1.reset_on_close(one.writer.transport)
+            reset_on_close(one.writer.transport)
         await at.until(lambda: not at.connections)
         gc.collect()
         assert connection() is None

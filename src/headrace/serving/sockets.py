@@ -71,7 +71,7 @@ def _set_for_connections(listening: socket.socket, send_timeout: float) -> None:
 
 
 def connections() -> int:
-    """How many connections are taken; of those beyond, Granian lets them wait, and our own listener makes room or refuses.
+    """How many connections are taken; of those beyond, Granian lets them wait; our own listener makes room or refuses.
 
     At most half as many as there may be descriptors, because each may need another for its upstream. Without one left,
     Granian tries to accept again and again, on all of a core.
