@@ -151,8 +151,8 @@ class Served:
 
     def tick(self, seconds: float) -> None:
         """As it is after so many seconds."""
-        for connection in tuple(self.connections):
-            connection.tick(asyncio.get_running_loop().time() + seconds)
+        for one in tuple(self.connections):
+            one.tick(asyncio.get_running_loop().time() + seconds)
 
     async def until(self, holds: Callable[[], object]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -526,8 +526,8 @@ async def test_a_body_that_nobody_reads_is_held_within_bounds() -> None:
                 while True:
                     one.say(b"x" * (1 << 16))
                     await one.writer.drain()
-        [connection] = at.connections
-        assert len(connection.cycle.body) < 1 << 20
+        [held] = at.connections
+        assert len(held.cycle.body) < 1 << 20
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["at once", "piece by piece"])
@@ -801,11 +801,11 @@ async def test_a_connection_that_was_reset_is_let_go_at_once() -> None:
             one.ask("/whole")
             assert (await one.reply())[0] == 200
             await one.exactly(b"whole")
-            [connection] = map(weakref.ref, at.connections)
+            [held] = map(weakref.ref, at.connections)
             reset_on_close(one.writer.transport)
         await at.until(lambda: not at.connections)
         gc.collect()
-        assert connection() is None
+        assert held() is None
 
 
 # -- the end ---------------------------------------------------------------------------------------------------------
