@@ -156,6 +156,51 @@ async def test_a_damaged_table_of_names_leads_to_no_other_stream(tmp_path):
     await log.close()
 
 
+@pytest.mark.parametrize("kind", ["idempotency", "chat"])
+@pytest.mark.parametrize("column", ["stream", "fingerprint"])
+async def test_a_name_that_is_not_as_it_was_bound_is_an_error(tmp_path, kind, column):
+    """It would lead to another stream, or another request to this one."""
+    log = await SqliteLog(tmp_path).open()
+    for id in ("one", "two"):
+        await log.create(id, meta(), [Name(kind, id, "f")])
+    assert await log.resolve("ann", "two", [kind]) == Bound("two", "f")
+    await log.close()
+    db = apsw.Connection(str(tmp_path / ("shared.db" if kind == "idempotency" else "log-1.db")))
+    changed = {"stream": "(SELECT stream FROM names WHERE name = 'one')", "fingerprint": "'g'"}[column]
+    db.execute(f"UPDATE names SET {column} = {changed} WHERE name = 'two'")
+    db.close()
+    log = await SqliteLog(tmp_path).open()
+    assert await log.resolve("ann", "one", [kind]) == Bound("one", "f")
+    with pytest.raises(StoreCorrupt):
+        await log.resolve("ann", "two", [kind])
+    await log.close()
+
+
+async def test_files_of_an_older_version_are_brought_up_to_date(tmp_path):
+    """Those of workers that are gone, too; names without a seal are believed, and new ones have one."""
+    first = await SqliteLog(tmp_path).open()
+    second = await SqliteLog(tmp_path).open()
+    for log, id in ((first, "one"), (second, "two")):
+        await log.create(id, meta(), [Name("idempotency", id, "f"), Name("chat", id, "f")])
+    for log in (first, second):
+        await log.close()
+    for name in ("shared.db", "log-1.db", "log-2.db"):
+        db = apsw.Connection(str(tmp_path / name))
+        db.execute("ALTER TABLE names DROP COLUMN seal; PRAGMA user_version = 1")
+        db.close()
+    log = await SqliteLog(tmp_path).open()
+    await log.create("three", meta(), [Name("idempotency", "three", "f"), Name("chat", "three", "f")])
+    for kind in ("idempotency", "chat"):
+        for id in ("one", "two", "three"):
+            assert await log.resolve("ann", id, [kind]) == Bound(id, "f")
+    await log.close()
+    for name, sealed in {"shared.db": 1, "log-1.db": 1, "log-2.db": 0}.items():
+        db = apsw.Connection(str(tmp_path / name))
+        assert db.pragma("user_version") == 2
+        assert db.execute("SELECT count(seal) FROM names").fetchall() == [(sealed,)]
+        db.close()
+
+
 async def test_what_is_not_found_by_its_id_is_not_compacted(tmp_path):
     """In memory it is found, and stays readable in spite of a damaged index."""
     log = await SqliteLog(tmp_path).open()

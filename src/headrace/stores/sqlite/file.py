@@ -26,7 +26,7 @@ from headrace.model.record import Record
 from headrace.stores.packed import meta_in, outcome_in, records_in, unsealed
 from headrace.stores.sqlite.connection import Durability, connect
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE facts(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE streams(
@@ -47,12 +47,14 @@ CREATE TABLE segments(number INTEGER PRIMARY KEY, stream INTEGER NOT NULL, first
   last INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE INDEX segments_place ON segments(stream, last);
 CREATE TABLE names(owner TEXT, kind TEXT, name TEXT, stream INTEGER NOT NULL, fingerprint TEXT NOT NULL,
-  at REAL NOT NULL, PRIMARY KEY(owner, kind, name)) WITHOUT ROWID;
+  at REAL NOT NULL, seal INTEGER, PRIMARY KEY(owner, kind, name)) WITHOUT ROWID;
 CREATE INDEX names_stream ON names(stream);
 CREATE TABLE owed(number INTEGER PRIMARY KEY, stream TEXT NOT NULL, owner TEXT NOT NULL, kind TEXT NOT NULL,
   name TEXT NOT NULL, fingerprint TEXT NOT NULL, free INTEGER NOT NULL);
 CREATE TABLE presence(stream TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+#: What older versions lack. The names that they have written have no seals, and are believed.
+OLDER = ("ALTER TABLE names ADD COLUMN seal INTEGER;",)
 
 _SELECT = "SELECT number, id, meta, format, tail, size, outcome, compact, gone, change FROM streams"
 
@@ -120,6 +122,11 @@ class Lock:
 def seal(stream: int, first: int, data: bytes) -> int:
     """A checksum over a blob and over where it belongs."""
     return zlib.crc32(data, (stream * 1_000_003 + first) & 0xFFFFFFFF)
+
+
+def seal_of_name(owner: str, kind: str, name: str, stream: int | str, fingerprint: str, at: float = 0.0) -> int:
+    """A checksum over all that a row of names says."""
+    return zlib.crc32(repr((owner, kind, name, stream, fingerprint, at)).encode())
 
 
 def unpack(stream: int, first: int, last: int, crc: int, data: bytes) -> list[Record]:
@@ -208,14 +215,14 @@ class Reader:
     def resolve(self, owner: str, kind: str, name: str) -> tuple[float, Bound] | None:
         """Who got a name last in this file, and when."""
         query = (
-            "SELECT at, streams.id, fingerprint, names.owner, kind, name FROM names"
+            "SELECT at, streams.id, fingerprint, names.owner, kind, name, stream, seal FROM names"
             " JOIN streams ON streams.number = stream WHERE names.owner = ? AND kind = ? AND name = ?"
         )
         found = self._db.execute(query, (owner, kind, name)).fetchone()
         if found is None:
             return None
-        at, id, fingerprint, *held = found
-        if held != [owner, kind, name]:
+        at, id, fingerprint, *held, stream, crc = found
+        if held != [owner, kind, name] or crc not in (None, seal_of_name(owner, kind, name, stream, fingerprint, at)):
             raise StoreCorrupt
         return at, Bound(id, fingerprint)
 

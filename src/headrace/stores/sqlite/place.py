@@ -11,7 +11,7 @@ from headrace.errors import NotFound, StoreError
 from headrace.stores.sqlite.commit import GroupCommit
 from headrace.stores.sqlite.connection import Durability, check_sqlite, store_errors
 from headrace.stores.sqlite.file import SCHEMA_VERSION, Lock, Reader, Row
-from headrace.stores.sqlite.orphan import BUSY_MS, lock_path
+from headrace.stores.sqlite.orphan import BUSY_MS, Orphan, lock_path
 from headrace.stores.sqlite.shared import Shared, Signal
 from headrace.stores.sqlite.upkeep import Upkeep
 from headrace.stores.sqlite.view import Loaded, View
@@ -177,14 +177,20 @@ class Place:
 
     def _view(self, number: int) -> View | None:
         path = log_path(self.folder, number)
-        with store_errors():
-            view = View(path, number, self.durability, self.vfs)
-            version = view.reader.schema()
-            if version == SCHEMA_VERSION:
-                return view
-            view.close()
-        if version == 0:
-            return None  # it is being made
+        for _ in range(2):
+            with store_errors():
+                view = View(path, number, self.durability, self.vfs)
+                version = view.reader.schema()
+                if version == SCHEMA_VERSION:
+                    return view
+                view.close()
+            if version == 0:
+                return None  # it is being made
+            # Whoever takes an older file brings it up to date.
+            orphan = Orphan.take(path, self.durability, self.boot, self.vfs)
+            if orphan is None:
+                break
+            orphan.close()
         raise StoreError(f"{path.name} has schema version {version}; this Headrace knows {SCHEMA_VERSION}.")
 
     async def find(self, id: str) -> tuple[View, Tail | Row]:

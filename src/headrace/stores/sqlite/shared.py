@@ -16,12 +16,12 @@ import apsw
 from headrace.core.log import Bound, Name
 from headrace.errors import StoreCorrupt
 from headrace.stores.sqlite.connection import Durability, checkpoint, connect, immediate, ready, store_errors
-from headrace.stores.sqlite.file import Owed
+from headrace.stores.sqlite.file import OLDER, Owed, seal_of_name
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE facts(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE names(owner TEXT, kind TEXT, name TEXT, stream TEXT NOT NULL, fingerprint TEXT NOT NULL,
+CREATE TABLE names(owner TEXT, kind TEXT, name TEXT, stream TEXT NOT NULL, fingerprint TEXT NOT NULL, seal INTEGER,
   PRIMARY KEY(owner, kind, name)) WITHOUT ROWID;
 CREATE INDEX names_stream ON names(stream);
 CREATE TABLE signals(number INTEGER PRIMARY KEY AUTOINCREMENT, worker INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -35,15 +35,19 @@ T = TypeVar("T")
 
 
 def _holder(connection: apsw.Connection, key: tuple[str, str, str]) -> Bound | None:
-    """Who holds a name; where a damaged table leads to another one's row, that is StoreCorrupt."""
-    query = "SELECT stream, fingerprint, owner, kind, name FROM names WHERE owner = ? AND kind = ? AND name = ?"
+    """Who holds a name; where a damaged table leads to another one's row or stream, that is StoreCorrupt."""
+    query = "SELECT stream, fingerprint, seal, owner, kind, name FROM names WHERE owner = ? AND kind = ? AND name = ?"
     found: Any = connection.execute(query, key).fetchone()
     if found is None:
         return None
-    stream, fingerprint, *held = found
-    if tuple(held) != key:
+    stream, fingerprint, seal, *held = found
+    if tuple(held) != key or seal not in (None, seal_of_name(*key, stream, fingerprint)):
         raise StoreCorrupt
     return Bound(stream, fingerprint)
+
+
+def _sealed(owner: str, kind: str, name: str, stream: str, fingerprint: str) -> tuple[str | int, ...]:
+    return owner, kind, name, stream, fingerprint, seal_of_name(owner, kind, name, stream, fingerprint)
 
 
 class Signal(NamedTuple):
@@ -61,7 +65,7 @@ class Shared:
     def __init__(self, path: Path, durability: Durability, *, busy_ms: int, vfs: str = "") -> None:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="headrace-shared")
         self._writer = connect(path, durability, busy_ms=busy_ms, vfs=vfs)
-        ready(self._writer, path, SCHEMA_VERSION, SCHEMA)
+        ready(self._writer, path, SCHEMA_VERSION, SCHEMA, OLDER)
         self._reader = connect(path, durability, write=False, busy_ms=50, vfs=vfs)
         self._durability = durability
         self._pages = 0
@@ -109,8 +113,8 @@ class Shared:
                 if found is not None:
                     return found
             self._writer.executemany(
-                "INSERT INTO names VALUES(?, ?, ?, ?, ?)",
-                [(owner, name.kind, name.name, id, name.fingerprint) for name in names],
+                "INSERT INTO names VALUES(?, ?, ?, ?, ?, ?)",
+                [_sealed(owner, name.kind, name.name, id, name.fingerprint) for name in names],
             )
         return Bound(id, names[0].fingerprint)
 
@@ -129,8 +133,8 @@ class Shared:
                     )
                 else:
                     self._writer.execute(
-                        "INSERT OR IGNORE INTO names VALUES(?, ?, ?, ?, ?)",
-                        (debt.owner, debt.kind, debt.name, debt.stream, debt.fingerprint),
+                        "INSERT OR IGNORE INTO names VALUES(?, ?, ?, ?, ?, ?)",
+                        _sealed(debt.owner, debt.kind, debt.name, debt.stream, debt.fingerprint),
                     )
 
     async def unname(self, ids: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from headrace.model.record import Record
 from headrace.model.request import Meta
 from headrace.stores.packed import pack, sealed
 from headrace.stores.sqlite.connection import Durability, checkpoint, connect, immediate, ready
-from headrace.stores.sqlite.file import SCHEMA, SCHEMA_VERSION, Owed, seal
+from headrace.stores.sqlite.file import OLDER, SCHEMA, SCHEMA_VERSION, Owed, seal, seal_of_name
 
 #: Serial numbers per opening of a file; the opening's own number stands above them.
 _SERIALS = 40
@@ -33,7 +33,7 @@ class Writer:
 
     def __init__(self, path: Path, durability: Durability, *, boot: str, busy_ms: int = 0, vfs: str = "") -> None:
         self.db = connect(path, durability, busy_ms=busy_ms, vfs=vfs)
-        ready(self.db, path, SCHEMA_VERSION, SCHEMA)
+        ready(self.db, path, SCHEMA_VERSION, SCHEMA, OLDER)
         clean = self._fact("clean")
         if clean == 0 and self.db.pragma("quick_check") != "ok":
             self.db.close()
@@ -134,8 +134,8 @@ class Writer:
     def bind(self, owner: str, number: int, names: Iterable[Name], now: float) -> None:
         """Names that go to the latest."""
         self.db.executemany(
-            "INSERT OR REPLACE INTO names VALUES(?, ?, ?, ?, ?, ?)",
-            ((owner, name.kind, name.name, number, name.fingerprint, now) for name in names),
+            "INSERT OR REPLACE INTO names VALUES(?, ?, ?, ?, ?, ?, ?)",
+            ((*row, seal_of_name(*row)) for row in ((owner, *name[:2], number, name[2], now) for name in names)),
         )
 
     def free(self, owner: str, number: int, names: Iterable[Name]) -> None:
