@@ -97,6 +97,19 @@ def test_a_clock_that_goes_back_gives_and_takes_nothing():
     assert not take(account, Demand("x", 0), SIX, 1011.0)[1].refused
 
 
+def test_a_clock_that_was_set_back_locks_nobody_out():
+    """Refusals go on for as long as they say, and dead answers lapse, although all of it was written an hour ahead."""
+    account, _ = asked(6, SIX, now=4600.0)
+    account, refusal = take(account, Demand("x", 0), SIX, 1000.0)
+    assert (refusal.refused, refusal.wait) == ("requests", 10.0)
+    assert not take(account, Demand("x", 0), SIX, 1010.1)[1].refused
+    one = Quota(concurrent_streams=1)
+    account, _ = asked(1, one, now=4600.0)
+    account, refusal = take(account, Demand("x", 0), one, 1000.0)
+    assert refusal.refused
+    assert not take(account, Demand("x", 0), one, 1000 + LEASE + 1)[1].refused
+
+
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 120), st.integers(0, 200)), max_size=60))
 def test_no_more_is_ever_begun_than_a_bucket_and_its_leak_hold(steps):
     """Whatever is reserved and used when: what is begun until any moment is at most a minute's and what ran off."""

@@ -95,13 +95,17 @@ def renew(account: Account, ids: Collection[str], now: float) -> Account:
 
 
 def _run_off(account: Account, quota: Quota, now: float) -> Account:
-    """The account as it is now. A clock that went back takes nothing away."""
+    """The account as it is now.
+
+    A clock that went back empties nothing, and from there it goes on: what was written by a clock that was ahead would
+    otherwise not run off, nor lapse, until that moment has come again.
+    """
     minutes = max(0.0, now - account.at) / 60
     return Account(
-        max(now, account.at),
+        now,
         _level(account.requests, quota.requests_per_minute, minutes),
         _level(account.tokens, quota.tokens_per_minute, minutes),
-        {id: until for id, until in account.open.items() if until > now},
+        {id: min(until, now + LEASE) for id, until in account.open.items() if until > now},
     )
 
 
