@@ -142,6 +142,21 @@ async def test_a_drained_process_sends_its_readers_away(at, live):
         assert reader.complete
 
 
+async def test_a_draining_process_is_not_asked_over_and_over(at):
+    """A poll that comes back has to wait a moment, and then gets what has come meanwhile."""
+    tail = (await put(at, "log", b"one")).headers["stream-next-offset"]
+    at.service.topics.drain()
+    for appended, status in ((b"", 204), (b"two", 200)):
+        async with at.open("GET", f"/v1/topics/log?offset={tail}&live=long-poll") as reader:
+            await settle()
+            assert not reader.complete
+            if appended:
+                await post(at, "log", appended)
+            await at.clock.advance(1)
+            assert (await reader.head()).status == status
+            assert await reader.rest() == appended
+
+
 async def test_an_event_source_resumes(at):
     """By its last event id, which is stronger than the query that it repeats; at a closed end it is told to stop."""
     await put(at, "log", b"one")

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
+from headrace.core.deadlines import pause
 from headrace.core.topic_append import Appended
 from headrace.core.topic_log import Offset, TopicBatch, TopicHead
 from headrace.core.topic_reader import TopicReader
@@ -43,6 +44,10 @@ TopicPath = Annotated[str, Path(description="The topic's path, such as `build/lo
 #: Bytes on one page of a topic, and in one event.
 PAGE = 1 << 20
 EVENT = 64 << 10
+
+#: Seconds for which a poll is held that comes while the process stops: an empty reply at once would be followed by the
+#: next question at once, over and over, for as long as running answers are given their time.
+PARTING = 1.0
 
 
 @router.get("", summary="List one's own topics")
@@ -137,6 +142,9 @@ async def _poll(at: Service, head: TopicHead, start: Offset) -> TopicBatch:
     batch = await at.topics.read(head, start, PAGE)
     if batch.records or batch.ended:
         return batch
+    if at.topics.draining:
+        await pause(at.registry.clock, PARTING)
+        return await at.topics.read(head, start, PAGE)
     return await TopicReader(at.topics, head, start).next(at.registry.keepalive, PAGE) or batch
 
 
