@@ -231,6 +231,37 @@ def test_a_whole_completion_has_every_field():
     }
 
 
+def test_a_whole_completion_keeps_a_thought_in_parts_and_the_text_after_it():
+    """Mistral's reasoning models think in parts of the content, between an empty text and the answer's texts."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    pieces = [piece(content=content) for content in ("", [thought], "4", "2")]
+
+    value = json.loads(completion(records(*map(chunk, pieces), chunk(piece(finish_reason="stop")))))
+
+    assert value["choices"][0]["message"]["content"] == [thought, {"type": "text", "text": "42"}]
+
+
+def test_a_whole_completion_keeps_a_text_before_parts():
+    """Whatever comes in parts, no text is lost that came before them."""
+    part = {"type": "text", "text": "c"}
+
+    value = json.loads(completion(records(*(chunk(piece(content=content)) for content in ("a", "b", [part], [part])))))
+
+    assert value["choices"][0]["message"]["content"] == [{"type": "text", "text": "ab"}, part, part]
+
+
+@pytest.mark.parametrize("message", [{"role": "assistant", "content": "Hello, so far"}, "Hello", ["Hello"]])
+def test_a_whole_completion_is_made_of_deltas_where_each_chunk_has_a_message_too(message):
+    """Perplexity tells with each delta the whole message so far."""
+    pieces = [piece(content=content) | {"message": message} for content in ("Hello", ", ", "world")]
+
+    value = whole(
+        *map(chunk, pieces), chunk(piece(finish_reason="stop") | {"message": message, "delta": {"role": "assistant"}})
+    )
+
+    assert value["choices"][0]["message"]["content"] == "Hello, world"
+
+
 def test_chunks_are_what_the_sdk_expects():
     """The role comes first in each choice, then text, finish, usage and [DONE]."""
     encoder = Encoder("c", "m", 17, include_usage=True)
@@ -330,7 +361,20 @@ def test_events_survive_the_dialect(events):
 
 
 KEYS = [
-    *["id", "created", "model", "choices", "delta", "index", "content", "tool_calls", "function", "name", "arguments"],
+    *[
+        "id",
+        "created",
+        "model",
+        "choices",
+        "delta",
+        "message",
+        "index",
+        "content",
+        "tool_calls",
+        "function",
+        "name",
+        "arguments",
+    ],
     *["usage", "finish_reason", "logprobs", "x", "error", "prompt_tokens", "completion_tokens"],
 ]
 JSON = st.recursive(
@@ -361,6 +405,10 @@ def test_nothing_an_upstream_says_breaks_the_folds(values):
 @example("half \udc00 a pair", 0)
 def test_nothing_in_a_choice_breaks_the_folds(value, index):
     """The same where the frame is right and a delta is not."""
-    payloads = [chunk({"index": index, "delta": value}), chunk({"delta": {"tool_calls": [value], "content": value}})]
+    payloads = [
+        chunk({"index": index, "delta": value}),
+        chunk({"index": index, "delta": {"content": "a"}, "message": value}),
+        chunk({"index": index, "delta": {"tool_calls": [value], "content": value}}),
+    ]
     encode(decode(*payloads))
     json.loads(completion(records(*payloads)))

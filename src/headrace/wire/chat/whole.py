@@ -11,6 +11,7 @@ from headrace.model.dialect import CHAT, whole
 from headrace.model.outcome import Usage
 from headrace.model.record import Record
 from headrace.wire.chat.calls import CallNumbers
+from headrace.wire.chat.decoder import delta_of
 from headrace.wire.chat.encoder import Encoder
 from headrace.wire.chat.usage import usage_object
 from headrace.wire.formats import decoder
@@ -18,6 +19,8 @@ from headrace.wire.json_object import Pieces, encode, lenient, objects, settled
 
 # Texts that come whole, if more than once.
 _ATOMIC = frozenset({"role", "id", "type", "name", "format"})
+# Some servers tell with each delta the whole message so far.
+_CHOICE_FIELDS = frozenset({"index", "delta", "message", "finish_reason"})
 _CHUNK_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "obfuscation"})
 
 
@@ -90,11 +93,9 @@ class Collector:
         index = index if isinstance(index, int) else 0
         choice = self._choices.setdefault(index, {"message": {}, "finish_reason": None})
         choice["finish_reason"] = choice["finish_reason"] or piece.get("finish_reason")
-        others = {n: v for n, v in piece.items() if n not in {"index", "delta", "finish_reason"}}
+        others = {n: v for n, v in piece.items() if n not in _CHOICE_FIELDS}
         _merge(choice, others, joined=False)
-        delta = piece.get("delta")
-        if not isinstance(delta, dict):
-            return
+        delta = delta_of(piece)
         _merge(choice["message"], {n: v for n, v in delta.items() if n != "tool_calls"}, joined=True)
         calls = choice["message"].setdefault("tool_calls", []) if delta.get("tool_calls") else []
         for call in objects(delta.get("tool_calls")):
@@ -110,13 +111,15 @@ def _merge(into: dict[str, Any], piece: dict[str, Any], *, joined: bool) -> None
         there = into.get(name)
         if value is None:
             into.setdefault(name, None)
+        elif joined and name == "content" and isinstance(value, str | list):
+            into[name] = _content(there, value)
         elif isinstance(value, str) and joined and name not in _ATOMIC:
             if not isinstance(there, Pieces):
                 into[name] = there = Pieces()
             there.append(value)
         elif isinstance(value, str) and name in _ATOMIC:
             into[name] = there or value
-        elif isinstance(value, list) and isinstance(there, list):
+        elif isinstance(value, list) and isinstance(there, list) and not isinstance(there, Pieces):
             there.extend(value)
         elif isinstance(value, dict):
             if not isinstance(there, dict):
@@ -124,6 +127,25 @@ def _merge(into: dict[str, Any], piece: dict[str, Any], *, joined: bool) -> None
             _merge(there, value, joined=joined)
         else:
             into[name] = value
+
+
+def _content(there: object, piece: str | list[Any]) -> list[Any]:
+    """A message's content with one more piece: a text, or parts where some have come (a thought before the answer)."""
+    is_text = isinstance(there, Pieces) or not isinstance(there, list)
+    if is_text and isinstance(piece, str):
+        text = there if isinstance(there, Pieces) else Pieces()
+        text.append(piece)
+        return text
+    parts: list[Any] = there if isinstance(there, list) and not is_text else []
+    if isinstance(there, Pieces) and any(there):
+        parts.append({"type": "text", "text": there})
+    if isinstance(piece, list):
+        parts.extend(piece)
+    elif parts and isinstance(parts[-1], dict) and isinstance(parts[-1].get("text"), Pieces):
+        parts[-1]["text"].append(piece)
+    elif piece:
+        parts.append({"type": "text", "text": Pieces([piece])})
+    return parts
 
 
 def _settled_choice(index: int, choice: dict[str, Any]) -> dict[str, Any]:
