@@ -13,6 +13,7 @@ from headrace.model import dialect
 from headrace.model.events import Extra, Failed, Finished, Reasoning, Refusal, Started, Text, ToolCall, Used
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.model.record import Record
+from headrace.wire.chat.calls import CallNumbers
 from headrace.wire.chat.decoder import Decoder
 from headrace.wire.chat.encoder import DONE, Encoder, ending
 from headrace.wire.chat.intake import Intake
@@ -108,6 +109,28 @@ def test_tool_calls_are_told_apart(pieces):
         {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
         {"id": "b", "type": "function", "function": {"name": "g", "arguments": "[]"}},
     ]
+
+
+class Compared(str):
+    """An id that counts how often it is compared with another."""
+
+    __slots__ = ()
+    count = 0
+
+    def __eq__(self, other):
+        Compared.count += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_call_is_found_by_its_id_without_a_look_at_all_others():
+    """A frame may hold ten thousands of calls: to compare each with each would hold up everybody for minutes."""
+    numbers, ids = CallNumbers(), [Compared(f"call_{n}") for n in range(500)]
+    Compared.count = 0
+
+    assert [numbers.number({"id": id}) for id in ids * 2] == [(n, first) for first in (True, False) for n in range(500)]
+    assert Compared.count < 10 * len(ids)
 
 
 def test_what_has_no_event_is_extra():

@@ -12,6 +12,8 @@ class CallNumbers:
 
     def __init__(self) -> None:
         self._ids: list[str] = []
+        #: The first call with an id: looked up for each piece, however many calls there are.
+        self._by_id: dict[str, int] = {}
         self._by_index: dict[int, int] = {}
 
     def number(self, piece: dict[str, Any]) -> tuple[int, bool]:
@@ -21,10 +23,13 @@ class CallNumbers:
         index = piece.get("index")
         known = self._known(index if isinstance(index, int) else None, id, bool(function_of(piece).get("name")))
         if known is not None:
-            self._ids[known] = self._ids[known] or id
+            if id and not self._ids[known]:
+                self._ids[known] = id
+                self._by_id[id] = min(known, self._by_id.get(id, known))
             return known, False
         self._ids.append(id)
         number = len(self._ids) - 1
+        self._by_id.setdefault(id, number)
         if isinstance(index, int):
             self._by_index[index] = number
         return number, True
@@ -35,7 +40,7 @@ class CallNumbers:
             another = number is not None and id and named and self._ids[number] not in {"", id}
             return None if another else number
         if id:
-            return self._ids.index(id) if id in self._ids else None
+            return self._by_id.get(id)
         return None if named or not self._ids else len(self._ids) - 1
 
 

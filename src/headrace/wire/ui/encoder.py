@@ -49,6 +49,7 @@ class Encoder:
         self._message = message or id
         self._blocks = Blocks(frozenset({Kind.CALL}))
         self._calls: dict[int, str] = {}
+        self._call_ids: set[str] = set()
         self._stepped = False
         self._reason = ""
         self._usage: Usage | None = None
@@ -112,8 +113,9 @@ class Encoder:
         match step:
             case Opened():
                 # The client tells calls apart by their ids; some servers give none, or one to all.
-                taken = not step.id or step.id in self._calls.values()
+                taken = not step.id or step.id in self._call_ids
                 id = self._calls[step.number] = f"{self._id}_{step.number}" if taken else step.id
+                self._call_ids.add(id)
                 return _frame("tool-input-start", toolCallId=id, toolName=step.name)
             case Added():
                 return _frame("tool-input-delta", toolCallId=self._calls[step.number], inputTextDelta=step.text)
