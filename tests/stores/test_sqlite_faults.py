@@ -134,6 +134,30 @@ async def test_a_flipped_bit_in_what_a_stream_is_is_an_error(tmp_path, column):
     await log.close()
 
 
+@pytest.mark.parametrize("column", ["meta", "outcome"])
+async def test_a_damaged_stream_holds_up_neither_the_records_nor_the_expiry_of_others(tmp_path, caplog, column):
+    """It is not recorded, which is said once; one that was recorded before goes with all else that is old."""
+    log = await SqliteLog(tmp_path).open()
+    await put(log, "s", 2, DONE)
+    await log.upkeep.compact()
+    await log.close()
+    await flip(tmp_path, "streams", column)
+    log = await SqliteLog(tmp_path).open()
+    await put(log, "t", 2, DONE)
+    assert [[head.id for head in await log.unrecorded()] for _ in range(2)] == [["t"], ["t"]]
+    assert caplog.text.count("is damaged") == 1
+    await log.mark_recorded(["t"])
+    assert await log.expire(1e12, Kept(1, 1, 1e12)) == 1
+    with pytest.raises(StoreCorrupt):
+        await log.head("s")
+    await log.mark_recorded(["s"])
+    await put(log, "u", 2, DONE)
+    await log.mark_recorded(["u"])
+    assert await log.expire(1e12, Kept(1, 1, 1e12)) == 2
+    assert [(await log.head(id)).gone for id in ("s", "t", "u")] == ["expired"] * 3
+    await log.close()
+
+
 async def test_a_damaged_table_of_names_leads_to_no_other_stream(tmp_path):
     """Where its order is broken, SQLite may give a row that has not the key that was asked for."""
     log = await SqliteLog(tmp_path).open()

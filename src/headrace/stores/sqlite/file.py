@@ -11,6 +11,7 @@ Layout, as measured on one core with rows of 230 bytes:
 """
 
 import fcntl
+import logging
 import os
 import zlib
 from array import array
@@ -25,6 +26,8 @@ from headrace.errors import StoreCorrupt
 from headrace.model.record import Record
 from headrace.stores.packed import meta_in, outcome_in, records_in, unsealed
 from headrace.stores.sqlite.connection import Durability, connect
+
+logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 2
 SCHEMA = """
@@ -151,6 +154,8 @@ class Reader:
 
     def __init__(self, path: Path, durability: Durability, vfs: str = "") -> None:
         self._db = connect(path, durability, write=False, busy_ms=50, vfs=vfs)
+        self._name = path.name
+        self._damaged: set[int] = set()
 
     def version(self) -> int:
         """A number that changes with each commit of others (3.8 us)."""
@@ -235,9 +240,20 @@ class Reader:
         return [_row(v) for v in self._db.execute(query, (owner, created, id, limit)).fetchall()]
 
     def unrecorded(self, limit: int) -> list[Head]:
-        """Closed streams that are not marked as recorded, oldest end first."""
+        """Closed streams that are not marked as recorded, oldest end first. The damaged hold up nobody."""
         query = _SELECT + " WHERE outcome IS NOT NULL AND recorded = 0 AND gone = '' ORDER BY ended LIMIT ?"
-        return [_row(v).head for v in self._db.execute(query, (limit,)).fetchall()]
+        found: list[Any] = self._db.execute(query, (limit,)).fetchall()
+        return [head for values in found if (head := self._readable(values)) is not None]
+
+    def _readable(self, values: Sequence[Any]) -> Head | None:
+        """A row's head; None where it is damaged, which is said once."""
+        try:
+            return _row(values).head
+        except StoreCorrupt:
+            if values[0] not in self._damaged:
+                self._damaged.add(values[0])
+                logger.error("%s: stream %d is damaged; it is not recorded and stays", self._name, values[0])  # noqa: TRY400
+            return None
 
     def owed(self) -> list[Owed]:
         """What the shared file has still to be told, in the order of the commits."""

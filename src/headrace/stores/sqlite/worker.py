@@ -8,8 +8,9 @@ from typing import Self
 from headrace.core.clock import Clock, SystemClock
 from headrace.core.log import Head, Kept
 from headrace.core.meters import Meters
-from headrace.errors import NotFound, StoreError
+from headrace.errors import NotFound, StoreCorrupt, StoreError
 from headrace.model.outcome import Outcome
+from headrace.model.request import Meta
 from headrace.stores.sqlite.commit import Append, Transaction
 from headrace.stores.sqlite.connection import Durability, store_errors
 from headrace.stores.sqlite.file import Lock, Row
@@ -250,16 +251,27 @@ class SqliteWorker:
     async def _expire_own(self, place: Place, now: float, kept: Kept) -> int:
         count = 0
         while True:
-            ids: list[str] = []
+            aged: list[tuple[int, str, str, float]] = []
             swept = [0]
 
-            def write(txn: Transaction, ids: list[str] = ids, swept: list[int] = swept) -> None:
-                ids[:] = [id for _, id, _, _ in txn.writer.aged(now, kept, OWN_SLICE)]
+            def write(
+                txn: Transaction, aged: list[tuple[int, str, str, float]] = aged, swept: list[int] = swept
+            ) -> None:
+                aged[:] = txn.writer.aged(now, kept, OWN_SLICE)
                 swept[0] = txn.writer.sweep_tombstones(now, kept, OWN_SLICE)
 
             await place.commit.change(write)
-            await self.bury([(await place.find(id))[1] for id in ids], "expired", now)
-            await place.shared.unname(ids)
-            count += len(ids) + swept[0]
-            if len(ids) < OWN_SLICE and swept[0] < OWN_SLICE:
+            await self.bury([await _standing(place, *row) for row in aged], "expired", now)
+            await place.shared.unname([id for _, id, _, _ in aged])
+            count += len(aged) + swept[0]
+            if len(aged) < OWN_SLICE and swept[0] < OWN_SLICE:
                 return count
+
+
+async def _standing(place: Place, number: int, id: str, owner: str, created: float) -> Tail | Row:
+    """A stream that is to be buried. One that cannot be read is let go of too: it would keep all others."""
+    try:
+        return (await place.find(id))[1]
+    except (NotFound, StoreCorrupt):
+        left = Meta(owner=owner, dialect="", created=created)
+        return Row(number, Head(id, left, "", 0, None, 0), compact=True, change=0)
