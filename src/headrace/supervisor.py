@@ -4,6 +4,7 @@ Each worker is a whole server process. One that dies is replaced, and one that k
 Workers do not outlive their supervisor: they hold the other end of a pipe that closes with it, however it dies.
 """
 
+import logging
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import FrameType
+
+logger = logging.getLogger(__name__)
 
 #: A worker that dies sooner than this after its start (seconds) makes the next one wait, twice as long each time.
 STABLE = 10.0
@@ -55,22 +58,38 @@ class Supervisor:
             time.sleep(INTERVAL)
 
     def _start(self) -> None:
+        try:
+            worker = self._spawned()
+        except OSError as error:
+            # No memory or no process to be had. With the supervisor all workers would end, who serve in spite of it.
+            logger.warning("a worker cannot be started now (%s)", type(error).__name__)
+            self._put_off(time.monotonic())
+        else:
+            self._workers[worker] = time.monotonic()
+
+    def _put_off(self, now: float) -> None:
+        """Have the next worker wait, twice as long as the last one had to."""
+        self._wait = min(LONGEST_WAIT, self._wait * 2 or FIRST_WAIT)
+        self._start_at = now + self._wait
+
+    def _spawned(self) -> subprocess.Popen[bytes]:
         fds = ",".join(map(str, self._fds))
-        worker = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
+        return subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
             [sys.executable, "-m", "headrace", "worker", "--sockets", fds, "--lifeline", str(self._lifeline)],
             env=self._environment,
             pass_fds=[*self._fds, self._lifeline],
             # A terminal's Ctrl-C comes to the supervisor alone; a worker that hears it twice would not drain.
             process_group=0,
         )
-        self._workers[worker] = time.monotonic()
 
     def _bury(self) -> None:
         now = time.monotonic()
         for worker in [worker for worker in self._workers if worker.poll() is not None]:
             stable = now - self._workers.pop(worker) >= STABLE
-            self._wait = 0.0 if stable else min(LONGEST_WAIT, self._wait * 2 or FIRST_WAIT)
-            self._start_at = now + self._wait
+            if stable:
+                self._wait, self._start_at = 0.0, now
+            else:
+                self._put_off(now)
             if worker.returncode == BAD_CONFIG and not self._workers and not self._stopping:
                 # Nobody serves, and nobody would. While one does, a broken configuration must not take it down.
                 self._status = BAD_CONFIG
