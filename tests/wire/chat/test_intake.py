@@ -242,6 +242,19 @@ def test_the_first_finish_counts():
     assert (intake.finish_reason, intake.ignored, intake.ended) == ("stop", 4, True)
 
 
+@pytest.mark.parametrize("last", ["stop", "length"])
+def test_what_a_server_says_after_a_finish_is_kept(last):
+    """Some servers finish with every word (gcli2api, Open WebUI did): what comes after the first is no less said."""
+    words = [chunk(piece(finish_reason="stop", role="assistant", content=word)) for word in ("one", " two")]
+    call = chunk(piece(finish_reason=last, tool_calls=[{"index": 0, "id": "c", "function": {"name": "f"}}]))
+    empty = chunk(piece(finish_reason=last, role="assistant", content=""))
+
+    logged, intake = take(*words, call, empty, b"[DONE]")
+
+    assert [record.data for record in logged] == [*words, call]
+    assert (intake.finish_reason, intake.ignored, intake.ended) == ("stop", 1, True)
+
+
 def test_a_repeated_finish_may_carry_usage():
     """OpenRouter repeats the finish on its usage chunk."""
     last = chunk(piece(finish_reason="stop"), usage=USAGE)

@@ -15,7 +15,7 @@ from headrace.model.record import Record
 from headrace.wire import intake
 from headrace.wire.chat.usage import usage_of
 from headrace.wire.intake import name_of, text_of
-from headrace.wire.json_object import lenient
+from headrace.wire.json_object import lenient, objects
 from headrace.wire.openai_errors import fault, is_flat_error, scrub_value
 from headrace.wire.sse import Frame
 
@@ -95,15 +95,15 @@ class Intake(intake.Intake):
         if chunk.usage is not None and not self._usage_told:
             self.usage = usage_of(chunk.usage) or self.usage
         if chunk.choices:
-            return self._choices(chunk)
+            return self._choices(chunk, data)
         if chunk.usage is not None:
             return self._usage_alone()
         return chunk.choices is not None or self._without_choices(event, data)
 
-    def _choices(self, chunk: _Chunk) -> bool:
+    def _choices(self, chunk: _Chunk, data: bytes) -> bool:
         """Note which choices are open and which have finished. False where all that a frame does is finish again."""
         reasons = self._reasons
-        news = chunk.usage is not None
+        news, again, otherwise = chunk.usage is not None, False, False
         for choice in chunk.choices or ():
             known = reasons.get(choice.index)
             reason = choice.finish_reason
@@ -119,10 +119,13 @@ class Intake(intake.Intake):
                 if choice.index == 0 or not self.finish_reason:
                     self.finish_reason = reason
                 news = True
-            elif reason != known:
-                # The first one counts; a client would believe the last.
-                self.ignored += 1
-                return False
+            else:
+                again = True
+                otherwise = otherwise or reason != known
+        if again and _says_more(data):  # some servers finish with every word
+            return True
+        # The first reason counts; a client would believe the last.
+        news = news and not otherwise
         self.ignored += not news
         return news
 
@@ -166,6 +169,13 @@ class Intake(intake.Intake):
 
     def _all_finished(self) -> bool:
         return bool(self._reasons) and all(self._reasons.values())
+
+
+def _says_more(data: bytes) -> bool:
+    """Whether a choice of a chunk says anything beside its role and its end."""
+    chunk = lenient(data)
+    deltas = [choice.get("delta") for choice in objects(chunk.get("choices"))] if isinstance(chunk, dict) else []
+    return any(value for delta in deltas if isinstance(delta, dict) for name, value in delta.items() if name != "role")
 
 
 def _tolerant(value: dict[str, Any]) -> _Chunk:
