@@ -129,6 +129,8 @@ def test_the_key_goes_with_every_question_and_nowhere_else():
         ("http://host:99999", ""),
         ("http://host/?a=b", ""),
         ("http://me:secret@host", ""),
+        ("http://me:secret", ""),
+        ("http://me:secret\u2100@host", ""),
         ("http://host", "a b"),
         ("http://host", "a\r\nb: c"),
         ("http://host", "schlüssel"),

@@ -17,6 +17,8 @@ _AWAY = frozenset({408, 429, 500, 502, 503, 504})
 #: Codes by which the server tells that there is no such stream, or not as much of it.
 _GONE = frozenset({"not_found", "gone", "offset_ahead"})
 
+_NO_ADDRESS = f"The server is a URL such as {DEFAULT_URL}."
+
 
 class Lost(Exception):
     """There is no connection, or it broke."""
@@ -53,15 +55,19 @@ class Address:
     """
 
     def __init__(self, url: str, key: str = "") -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:  # which shows what stands where a port should, or the whole host
+            raise ValueError(_NO_ADDRESS) from None
         plain = not (parts.username or parts.password or parts.query or parts.fragment)
         if parts.scheme not in ("http", "https") or not parts.hostname or not plain or not url.isascii():
-            raise ValueError(f"The server is a URL such as {DEFAULT_URL}.")
+            raise ValueError(_NO_ADDRESS)
         if not key.isascii() or any(char <= " " or char == "\x7f" for char in key):
             raise ValueError("A key is printable ASCII without spaces.")
         self.secure = parts.scheme == "https"
         self.host = parts.hostname
-        self.port = parts.port
+        self.port = port
         self.root = parts.path.rstrip("/")
         self.url = url.rstrip("/")
         self.headers = {"authorization": f"Bearer {key}"} if key else {}
