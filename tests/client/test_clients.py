@@ -6,7 +6,7 @@ import pytest
 from tests.client.scripted import CUT, Naps, Scripted, answer, stream
 from tests.client.told import EVENTS, ID, PLACE, WHOLE, Told, blocks, failed
 
-from headrace.client import Gone, Outcome, State, Unfinished, Unreachable
+from headrace.client import AsyncClient, Client, Gone, Outcome, State, Unfinished, Unreachable
 
 pytestmark = pytest.mark.anyio
 
@@ -131,6 +131,27 @@ async def test_a_text_is_whole_or_an_error(both):
                 with pytest.raises(Unfinished) as caught:
                     await client.follow(ID).text()
     assert (caught.value.text, caught.value.code) == ("é\n\n日x", "cancelled")
+
+
+@BOTH
+@pytest.mark.parametrize(("tells", "code"), [((CUT,), "left"), ((Told(end=failed("cancelled")),), "cancelled")])
+async def test_nothing_is_not_a_whole_text(both, tells, code):
+    """Who asks for it again after an error gets another, and no empty text as if it were all of it."""
+    with Scripted(*tells) as scripted:
+        if both == "sync":
+            reply = Client(scripted.url, patience=0).follow(ID)
+            with pytest.raises((Unreachable, Unfinished)):
+                reply.text()
+            with pytest.raises(Unfinished) as caught:
+                reply.text()
+        else:
+            async with AsyncClient(scripted.url, patience=0) as client:
+                reply = client.follow(ID)
+                with pytest.raises((Unreachable, Unfinished)):
+                    await reply.text()
+                with pytest.raises(Unfinished) as caught:
+                    await reply.text()
+    assert (caught.value.code, caught.value.text) == (code, "")
 
 
 @BOTH

@@ -11,7 +11,7 @@ from headrace.client.async_server import AsyncServer, Sleep
 from headrace.client.errors import Unfinished
 from headrace.client.exchange import Asked, Reply, address_of
 from headrace.client.following import Following
-from headrace.client.outcome import Outcome
+from headrace.client.outcome import LEFT, Outcome
 from headrace.client.patience import PATIENCE, Patience, lingering
 from headrace.client.requests import Cancelled, Messages, Summary
 from headrace.model.events import Event, Text
@@ -64,12 +64,12 @@ class AsyncAnswer:
         """What comes of its text, as it comes; of alternatives the first. Raises Unfinished unless it completes."""
         said: list[str] = []
         async for item in self:
-            match item:
-                case Text(text=text, choice=0):
-                    said.append(text)
-                    yield text
-                case Outcome(completed=False):
-                    raise Unfinished(item, "".join(said))
+            if isinstance(item, Text) and item.choice == 0:
+                said.append(item.text)
+                yield item.text
+        # Also where an error, or the reader, has ended the iterator before: it says nothing any more.
+        if self.outcome is None or not self.outcome.completed:
+            raise Unfinished(self.outcome or LEFT, "".join(said))
 
     async def text(self) -> str:
         """All of its text. Raises Unfinished, which has what there is of it, unless it completes."""

@@ -6,7 +6,7 @@
     ├── Unreachable         the server has not answered for as long as it was waited for
     ├── Refused             it has answered, and does not do what it was asked for
     │   └── Gone            there is no such stream: never was, no longer kept, or somebody else's
-    └── Unfinished          the answer has ended, and not as completed
+    └── Unfinished          the answer has ended, or was left, and not as completed
 
 Each carries a stable ``code`` and the HTTP ``status`` of what was said; 0 where nothing was. Messages are the
 server's, in one line without control characters, and never hold a key or a prompt.
@@ -47,7 +47,8 @@ class Gone(Refused):
 class Unfinished(ClientError):
     """The answer has ended, and not as completed.
 
-    ``outcome`` tells how, ``text`` is what there is of it.
+    ``outcome`` tells how, ``text`` is what there is of it. Where the reader had left before its end, and so nobody
+    knows that, the outcome is ``open`` with the reason ``left``.
     """
 
     def __init__(self, outcome: Outcome, text: str = "") -> None:

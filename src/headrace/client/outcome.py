@@ -28,6 +28,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.state is State.COMPLETED
 
 
+#: What there is to say of an answer whose end was not waited for.
+LEFT = Outcome(state=State.OPEN, reason="left", message="The answer was left before its end.")
+
+
 def of_error(detail: ErrorDetail, usage: Usage | None = None) -> Outcome:
     """What an error in place of the end tells."""
     state = _STATES.get(detail.code, State.FAILED)
