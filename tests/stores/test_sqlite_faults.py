@@ -10,6 +10,7 @@ from headrace.core.log import Bound, Kept, Name
 from headrace.errors import StoreCorrupt, StoreError, StoreUnavailable
 from headrace.model.record import Record
 from headrace.stores.sqlite.log import SqliteLog
+from headrace.stores.sqlite.shared import Shared
 from headrace.testing.contract import CUT, DONE, Bell, meta, numbered, put, read_all
 
 
@@ -283,6 +284,44 @@ async def test_a_damaged_file_is_refused_after_an_unclean_end(tmp_path):
     with pytest.raises(StoreCorrupt):
         await SqliteLog(tmp_path).open()
     assert path.read_bytes() == damaged
+
+
+class _WornFile(apsw.VFSFile):
+    def __init__(self, disk, name, flags):
+        super().__init__("", name, flags)
+        self._disk = disk
+
+    def xRead(self, amount, offset):  # noqa: N802  (SQLite's name)
+        if self._disk.reads == 0:
+            raise apsw.IOError
+        self._disk.reads -= 1
+        return super().xRead(amount, offset)
+
+
+class WornDisk(apsw.VFS):
+    """The real disk, from which so many ``reads`` are left; any number where it is below zero."""
+
+    def __init__(self):
+        self.reads = -1
+        super().__init__("headrace-worn-disk", base="")
+
+    def xOpen(self, name, flags):  # noqa: N802  (SQLite's name)
+        return _WornFile(self, name, flags)
+
+
+async def test_a_signal_that_could_not_be_read_at_first_is_heard_by_the_next_look(tmp_path):
+    """Also where nobody has written since: a stop must not wait for the next signal."""
+    disk = WornDisk()
+    shared = Shared(tmp_path / "shared.db", "process", busy_ms=0, vfs="headrace-worn-disk")
+    assert shared.poll(1, 0) == []
+    await shared.send(1, "cancel", "s")
+    disk.reads = 1  # enough to see that there is something new
+    with pytest.raises(apsw.IOError):
+        shared.poll(1, 0)
+    disk.reads = -1
+    assert [(signal.kind, signal.stream) for signal in shared.poll(1, 0)] == [("cancel", "s")]
+    assert shared.poll(1, 0) == []
+    await shared.close()
 
 
 async def test_compaction_keeps_every_cursor(tmp_path):

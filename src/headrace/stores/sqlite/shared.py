@@ -162,9 +162,9 @@ class Shared:
         version = int(self._reader.pragma("data_version"))
         if version == self._version:
             return []
-        self._version = version
         query = "SELECT number, kind, stream, reason FROM signals WHERE worker = ? AND number > ? ORDER BY number"
         rows: list[Any] = self._reader.execute(query, (worker, since)).fetchall()
+        self._version = version  # not before: a look that failed is to be repeated
         return [Signal(*row) for row in rows]
 
     async def done(self, worker: int, until: int) -> None:
