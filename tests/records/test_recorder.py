@@ -11,8 +11,10 @@ from headrace.config import Price
 from headrace.core.log import Head
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.model.request import Meta
+from headrace.records import recorder as recorder_module
 from headrace.records.database import Database
 from headrace.records.recorder import BATCH, EXPIRING, WAITING, Recorder
+from headrace.records.rows import insert_new
 from headrace.records.sqlite import FILE
 from headrace.records.tables import requests
 from headrace.testing.clock import FakeClock
@@ -233,6 +235,44 @@ async def test_waiting_requests_are_bounded(tmp_path):
     recorder = Recorder(Closed(), Database(blocked), FakeClock())
     taken = [recorder.keep(f"r{n}", "alice", {}) for n in range(WAITING + 1)]
     assert taken == [True] * WAITING + [False]
+    await recorder.close()
+
+
+async def test_waiting_requests_are_bounded_in_bytes_too(database, monkeypatch):
+    """A thousand of them may be a thousand pictures. What is written or forgotten makes room."""
+    monkeypatch.setattr(recorder_module, "WAITING_BYTES", 1_000)
+    recorder = Recorder(Closed(), database, FakeClock())
+    picture = {"picture": "x" * 400}
+    assert [recorder.keep(f"r{n}", "alice", picture) for n in range(3)] == [True, True, False]
+    await recorder.forget("alice", "r0")
+    assert [recorder.keep(f"s{n}", "alice", picture) for n in range(2)] == [True, False]
+    await recorder.fill()
+    assert [recorder.keep(f"t{n}", "alice", picture) for n in range(3)] == [True, True, False]
+    assert not recorder.keep("huge", "alice", {"number": 10**1_000})
+    await recorder.close()
+
+
+async def test_what_has_waited_is_written_in_parts_that_a_server_takes(tmp_path, monkeypatch):
+    """In its order, one transaction after another: all of it at once could be more than it ever takes."""
+    monkeypatch.setattr(recorder_module, "TOGETHER", 1_000)
+    written = []
+
+    def insert(connection, table, rows):
+        written.append([row["id"] for row in rows])
+        return insert_new(connection, table, rows)
+
+    monkeypatch.setattr(recorder_module, "insert_new", insert)
+    blocked = tmp_path / "data"
+    blocked.write_text("")
+    database = Database(blocked)
+    recorder = Recorder(Closed(), database, FakeClock())
+    for n, size in enumerate([400, 400, 400, 2_000, 10, 10]):
+        assert recorder.keep(f"r{n}", "alice", {"text": "x" * size})
+    await recorder.fill()
+    blocked.unlink()
+    await recorder.fill()
+    assert written == [["r0", "r1"], ["r2"], ["r3"], ["r4", "r5"]]
+    assert (await recorder.request("alice", "r3")) == {"text": "x" * 2_000}
     await recorder.close()
 
 

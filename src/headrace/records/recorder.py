@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -23,8 +24,13 @@ logger = logging.getLogger(__name__)
 #: Streams that are recorded in one transaction.
 BATCH = 100
 
-#: Requests that wait in memory while the database does not take them; those beyond are not kept.
+#: Requests that wait in memory while the database does not take them, and their bytes; those beyond are not kept.
 WAITING = 1_000
+WAITING_BYTES = 256 << 20
+
+#: Bytes of requests that are written in one transaction, or one that is larger. What waited for long must not have to
+#: be taken all at once: a server would refuse it, and it would never be written.
+TOGETHER = 4 << 20
 
 #: Requests that expire in one transaction, so that none takes long.
 EXPIRING = 1_000
@@ -62,6 +68,7 @@ class Kept(NamedTuple):
     owner: str
     created: float
     body: dict[str, Any]
+    size: int
 
 
 class Taking(Protocol):
@@ -96,6 +103,8 @@ class Recorder:
         self._prices = prices or {}
         self._taker = taker
         self._waiting: dict[str, Kept] = {}
+        self._waiting_bytes = 0
+        self._turn = asyncio.Lock()
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
         self._filling = asyncio.Lock()
@@ -133,9 +142,12 @@ class Recorder:
 
         ``body`` must not change afterwards.
         """
-        if len(self._waiting) >= WAITING:
+        size = _size(body)
+        if len(self._waiting) >= WAITING or self._waiting_bytes + size > WAITING_BYTES:
             return False
-        self._waiting[id] = Kept(owner, self._clock.time(), body)
+        self._let_go(id)
+        self._waiting[id] = Kept(owner, self._clock.time(), body, size)
+        self._waiting_bytes += size
         if self._writing is None and not self._failing:
             self._writing = asyncio.get_running_loop().create_task(self._write(), name="records of requests")
         return True
@@ -173,7 +185,7 @@ class Recorder:
         kept = self._waiting.get(id)
         waited = kept is not None and kept.owner == owner
         if waited:
-            del self._waiting[id]
+            self._let_go(id)
 
         def remove(connection: Connection) -> int:
             tables = (generations, requests)
@@ -214,14 +226,25 @@ class Recorder:
             self._writing = None
 
     async def _write_waiting(self) -> None:
-        """Write the requests that wait now."""
-        waiting = dict(self._waiting)
-        if not waiting:
-            return
-        rows = [{"id": id, **kept._asdict()} for id, kept in waiting.items()]
-        await self._database.run(lambda connection: insert_new(connection, requests, rows))
+        """Write the requests that wait now, in the order in which they came; once, whoever is at it."""
+        async with self._turn:
+            for ids in _parts(self._waiting):
+                await self._write_some(ids)
+
+    async def _write_some(self, ids: Sequence[str]) -> None:
+        waiting = {id: self._waiting[id] for id in ids if id in self._waiting}  # some may be forgotten by now
+        rows = [
+            {"id": id, "owner": kept.owner, "created": kept.created, "body": kept.body} for id, kept in waiting.items()
+        ]
+        if rows:
+            await self._database.run(partial(insert_new, table=requests, rows=rows))
         for id in waiting:
-            self._waiting.pop(id, None)
+            self._let_go(id)
+
+    def _let_go(self, id: str) -> None:
+        """A request waits no more."""
+        if (kept := self._waiting.pop(id, None)) is not None:
+            self._waiting_bytes -= kept.size
 
     def _failed(self, error: StoreError) -> None:
         """Say so once, until it works again."""
@@ -269,3 +292,24 @@ def _generation(row: dict[str, Any]) -> Generation:
         **{**row, "state": State(row["state"]), "first_at": row["first_at"] or 0.0},
         usage=usage,
     )
+
+
+def _size(body: dict[str, Any]) -> int:
+    """About how many bytes a request has."""
+    try:
+        return len(msgspec.json.encode(body))
+    except OverflowError:  # a number of more than 64 bits
+        return len(repr(body))
+
+
+def _parts(waiting: Mapping[str, Kept]) -> list[list[str]]:
+    """The ids of what waits, in groups that are written together."""
+    parts: list[list[str]] = []
+    size = TOGETHER
+    for id, kept in waiting.items():
+        if size + kept.size > TOGETHER:
+            parts.append([])
+            size = 0
+        parts[-1].append(id)
+        size += kept.size
+    return parts
