@@ -52,6 +52,28 @@ async def test_messages_has_anthropics_headers_and_errors():
 @pytest.mark.parametrize(
     ("path", "body"),
     [
+        ("/v1/chat/completions", {"messages": MESSAGES, "max_tokens": 90_000, "max_output_tokens": 1}),
+        ("/v1/responses", {"input": "Hello", "max_output_tokens": 90_000, "max_tokens": 1}),
+        ("/v1/messages", {"messages": MESSAGES, "max_tokens": 90_000, "max_completion_tokens": 1}),
+        ("/api/chat", {"id": "c", "messages": [{"role": "user", "parts": PARTS}], "maxOutputTokens": 90_000}),
+    ],
+)
+async def test_what_is_reserved_is_what_the_upstream_is_told_that_it_may_use(path, body):
+    """Another dialect's name for the limit of an answer takes nothing off it."""
+    async with front(Fake(answering), keys=keys(tokens_per_minute=50_000)) as at:
+        reply = await at.ask("POST", path, {"model": "fake", "stream": True, **body}, AUTHORIZED)
+        assert reply.status == 429
+
+
+async def test_another_dialects_limit_is_not_counted_however_large_it_is():
+    async with front(Fake(answering), keys=keys(tokens_per_minute=50_000)) as at:
+        asked = {**CHAT, "max_output_tokens": 10**400}
+        assert (await at.ask("POST", "/v1/chat/completions", asked, AUTHORIZED)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
         ("/v1/chat/completions", CHAT),
         ("/v1/responses", {"model": "fake", "input": "Hello", "stream": True}),
         ("/v1/messages", {"model": "fake", "messages": MESSAGES, "max_tokens": 9, "stream": True}),

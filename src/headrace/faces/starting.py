@@ -16,13 +16,21 @@ from headrace.core.routing import Call, Target, attempts
 from headrace.faces.access.auth import Caller
 from headrace.faces.access.limits import counted
 from headrace.faces.service import Service
+from headrace.model.dialect import CHAT, MESSAGES, RESPONSES, UI
 from headrace.model.leave import LeavePolicy
 from headrace.model.request import Meta
 from headrace.wire import estimate
 from headrace.wire.json_object import objects
+from headrace.wire.tokens import tokens
 
-#: How the dialects say how many tokens an answer may have; and what is reserved for one that does not say.
-_MOST_TOKENS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+#: How each dialect says how many tokens an answer may have: another's word for it is one that no upstream hears. And
+#: what is reserved for an answer that does not say.
+_MOST_TOKENS: Mapping[str, Sequence[str]] = {
+    CHAT: ("max_completion_tokens", "max_tokens"),
+    RESPONSES: ("max_output_tokens",),
+    MESSAGES: ("max_tokens",),
+    UI: ("maxOutputTokens",),
+}
 UNSAID = 1024
 
 
@@ -86,11 +94,11 @@ async def _counted(at: Service, who: Caller, wish: Wish, start: Callable[..., Aw
 
 def _reserved(wish: Wish) -> int:
     """As many tokens as an answer may use: those of its prompt, and those that the request allows for the answer."""
-    limits = [wish.call.body.get(name) for name in _MOST_TOKENS]
-    allowed = next((limit for limit in limits if isinstance(limit, int)), UNSAID)
+    limits = [tokens(wish.call.body.get(name)) for name in _MOST_TOKENS.get(wish.call.dialect, ())]
+    allowed = next((limit for limit in limits if limit is not None), UNSAID)
     said = wish.echo.get("prompt_tokens")
     prompt = estimate.prompt_tokens(objects(wish.call.body.get("messages"))) if said is None else int(said)
-    return prompt + max(0, allowed)
+    return prompt + allowed
 
 
 async def retried(at: Service, who: Caller, names: Sequence[Name]) -> Started | None:
