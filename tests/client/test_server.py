@@ -1,12 +1,18 @@
 """The server as its client sees it: asked until it answers, and no longer than it is awaited."""
 
+import socket
+import time
+
 import pytest
 from tests.client.scripted import CUT, Naps, Scripted, answer
 
+from headrace.client import AsyncClient, Client
 from headrace.client.errors import Gone, Refused, Unreachable
 from headrace.client.exchange import Address, Asked
-from headrace.client.patience import PAUSES, Patience
+from headrace.client.patience import AT_ONCE, PAUSES, SILENCE, Patience
 from headrace.client.server import Server
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -67,6 +73,48 @@ def test_a_server_that_stays_away_is_given_up(naps):
     assert naps.taken[0] <= PAUSES[0]
     assert max(naps.taken) <= PAUSES[1]
     assert len(set(naps.taken)) == len(naps.taken)
+
+
+def test_what_is_left_of_patience_bounds_the_wait_for_an_answer(naps):
+    """From the first question on, and never below what a server may need for one."""
+    patience = Patience(60.0, now=naps.time)
+    assert patience.asked() == SILENCE
+    naps.sleep(40.0)
+    assert patience.asked() == 20.0
+    naps.sleep(19.0)
+    assert patience.asked() == AT_ONCE
+    assert patience.pause() <= 1.0
+    patience.succeeded()
+    assert patience.asked() == SILENCE
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("both", ["sync", "async"])
+async def test_a_server_that_hangs_is_given_up_when_patience_is_over(both, monkeypatch):
+    """It takes the question and says nothing, as one that is stopped or behind a dead network does."""
+    monkeypatch.setattr("headrace.client.patience.AT_ONCE", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        url = f"http://127.0.0.1:{hung.getsockname()[1]}"
+        if both == "sync":
+            with pytest.raises(Unreachable):
+                Client(url, patience=0).cancel("st_1")
+        else:
+            async with AsyncClient(url, patience=0) as client:
+                with pytest.raises(Unreachable):
+                    await client.cancel("st_1")
+
+
+def test_a_poll_may_be_silent_whatever_the_patience(monkeypatch):
+    """The server has nothing to say, which is no absence."""
+    monkeypatch.setattr("headrace.client.patience.AT_ONCE", 0.01)
+
+    def later(_):
+        time.sleep(0.3)
+        return answer(body=b"one")
+
+    with Scripted(later) as scripted:
+        server = Server(Address(scripted.url), patience=Patience(0.0))
+        assert server.ask(Asked("GET", "/x", waits=True)).body == b"one"
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-5", "soon", "1e99"])

@@ -21,13 +21,15 @@ class Link:
         self._address = address
         self._http = http
         self._exchange: Exchange | None = None
+        self._silence = SILENCE
 
-    async def send(self, asked: Asked) -> Head:
-        """Ask, and wait for the head of the reply. Raises Lost."""
+    async def send(self, asked: Asked, silence: float = SILENCE) -> Head:
+        """Ask, and wait for the head of the reply. So many seconds without a byte of it are a loss. Raises Lost."""
+        self._silence = silence
         url = self._address.url + asked.path
         headers = {**self._address.headers, **asked.headers}
         try:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(silence):
                 self._exchange = await self._http.request(asked.method, url, headers, asked.body or None)
         except (UpstreamError, TimeoutError):
             raise Lost from None
@@ -37,7 +39,7 @@ class Link:
         """What has come of the reply's body; empty at its end. Raises Lost."""
         assert self._exchange is not None  # noqa: S101 - the head was waited for
         try:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(self._silence):
                 return await self._exchange.read_some()
         except (UpstreamError, TimeoutError):
             raise Lost from None
@@ -71,7 +73,7 @@ class AsyncServer:
         try:
             while True:
                 try:
-                    head = await self._link.send(asked)
+                    head = await self._link.send(asked, SILENCE if asked.waits else self._patience.asked())
                     reply = Reply(*head, await self._link.read_all())
                 except Lost:
                     pause: float | None = self._patience.pause()

@@ -25,12 +25,16 @@ class Lost(Exception):
 
 
 class Asked(NamedTuple):
-    """A question; ``path`` begins at the server's root. Only what may be asked twice is one."""
+    """A question; ``path`` begins at the server's root. Only what may be asked twice is one.
+
+    ``waits`` where the server is silent for as long as there is nothing to say, as it is in a long poll.
+    """
 
     method: str
     path: str
     body: bytes = b""
     headers: Mapping[str, str] = {}
+    waits: bool = False
 
 
 class Head(NamedTuple):

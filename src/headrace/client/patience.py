@@ -15,6 +15,9 @@ TO_STOP = 3.0
 PAUSES = (0.1, 5.0)
 #: Seconds of silence after which a connection counts as lost; a server that is there is heard from every fifteen.
 SILENCE = 45.0
+#: The same of a question that is answered at once, where less patience is left than that: a server takes up to five to
+#: stop an answer, and as many to find that an upstream does not tell its models.
+AT_ONCE = 10.0
 
 #: Seconds for which a server lets an answer linger at most.
 _LONGEST = 86_400
@@ -40,6 +43,12 @@ class Patience:
         """Begin anew."""
         self._since = None
         self._tries = 0
+
+    def asked(self) -> float:
+        """Count from now on, where that has not begun; returns the seconds for which to wait for an answer."""
+        now = self._now()
+        self._since = now if self._since is None else self._since
+        return min(SILENCE, max(AT_ONCE, self._since + self.seconds - now))
 
     def pause(self, at_least: float = 0.0, otherwise: ClientError | None = None) -> float:
         """Seconds to wait: a little longer than the last time, not in step with others.

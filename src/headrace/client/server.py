@@ -28,8 +28,11 @@ class Link:
         self._headers = address.headers
         self._response: http.client.HTTPResponse | None = None
 
-    def send(self, asked: Asked) -> Head:
-        """Ask, and wait for the head of the reply. Raises Lost."""
+    def send(self, asked: Asked, silence: float = SILENCE) -> Head:
+        """Ask, and wait for the head of the reply. So many seconds without a byte of it are a loss. Raises Lost."""
+        self._connection.timeout = silence
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(silence)
         try:
             self._connection.request(
                 asked.method, self._root + asked.path, asked.body or None, {**self._headers, **asked.headers}
@@ -75,7 +78,7 @@ class Server:
         """A question and its whole answer. Raises Refused and Unreachable."""
         while True:
             try:
-                head = self._link.send(asked)
+                head = self._link.send(asked, SILENCE if asked.waits else self._patience.asked())
                 reply = Reply(*head, b"".join(iter(self._link.read, b"")))
             except Lost:
                 pause: float | None = self._patience.pause()

@@ -40,7 +40,7 @@ def topic(server: Server, path: str, offset: str = "-1") -> Iterator[bytes]:
             raise stranger(reply.status)
         cursor = reply.headers.get("stream-cursor", "")
         query = f"offset={quote(place)}&live=long-poll" + (f"&cursor={quote(cursor)}" if cursor else "")
-        reply = server.ask(Asked("GET", f"{target}?{query}"))
+        reply = server.ask(Asked("GET", f"{target}?{query}", waits=True))
 
 
 def _shown(reply: Reply) -> bytes:
