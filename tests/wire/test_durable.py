@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.errors import RequestError
+from headrace.errors import BodyTooLarge, RequestError
 from headrace.wire import durable
+from headrace.wire.json_object import MAX_CONTAINERS
 from headrace.wire.sse import Decoder
 
 OFFSET = "0000000000000001_0000000000000007"
@@ -47,6 +48,16 @@ def test_one_level_of_an_array_is_taken_apart(body, values):
 @pytest.mark.parametrize("body", [b"", b" ", b"{", b"[1,]", b"[1] 2", b"NaN", b'"\xff"', b"{a:1}", b"[" * 100_000])
 def test_what_is_no_json_is_refused(body):
     with pytest.raises(RequestError):
+        durable.json_values(body)
+
+
+def test_an_append_of_too_many_messages_is_refused_before_they_are_made(monkeypatch):
+    """Each costs far more memory than its two bytes, and a row in the store."""
+    body = b"[%b1]" % (b"1," * MAX_CONTAINERS)
+    assert len(durable.json_values(body[:-3] + b"]")) == MAX_CONTAINERS
+
+    monkeypatch.setattr(durable, "_values", lambda _: pytest.fail("they were made"))
+    with pytest.raises(BodyTooLarge):
         durable.json_values(body)
 
 

@@ -85,6 +85,12 @@ def test_depth_is_seen_through_strings(value):
     assert json_object.too_deep(b"[" * 70 + body + b"]" * 70)
 
 
+@given(st.lists(VALUES | st.text(alphabet='[]{}",\\'), max_size=6), st.integers(1, 7))
+def test_the_values_of_an_array_are_counted_without_being_made(array, most):
+    """Commas, brackets and quotes in its values are none of its own."""
+    assert json_object.has_more_than(most, json.dumps(array).encode()) == (len(array) > most)
+
+
 @given(st.text(st.characters()))
 def test_healed_text_can_be_encoded(text):
     """Halves of pairs that meet are joined, others replaced, and all else is kept."""

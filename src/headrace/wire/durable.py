@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from headrace.errors import RequestError
-from headrace.wire.json_object import check_nesting, encode
+from headrace.errors import BodyTooLarge, RequestError
+from headrace.wire.json_object import MAX_CONTAINERS, check_nesting, encode, has_more_than
 
 #: An append that is larger becomes several records.
 PIECE = 64 << 10
@@ -84,6 +84,8 @@ def json_values(body: bytes) -> list[bytes]:
     try:
         body.decode()
         compact = msgspec.json.format(body, indent=-1)
+        if compact[:1] == b"[" and has_more_than(MAX_CONTAINERS, compact):
+            raise BodyTooLarge(f"An append holds at most {MAX_CONTAINERS} messages.")
         return [bytes(value) for value in _values(compact)] if compact[:1] == b"[" else [compact]
     except (ValueError, RecursionError):
         raise RequestError("The body is not valid JSON in UTF-8.") from None

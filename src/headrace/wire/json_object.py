@@ -1,6 +1,7 @@
 """JSON objects from people we do not trust: clients' bodies, and what upstreams send."""
 
 import json
+import re
 from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any, NoReturn
@@ -19,6 +20,7 @@ _BEGINNING = 16 << 10
 
 _BOM = b"\xef\xbb\xbf"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_BRACKET = re.compile(rb"([\[\]{}])")
 _STEP: Mapping[int, int] = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 encode = msgspec.json.Encoder().encode
@@ -58,6 +60,18 @@ def check_nesting(body: bytes) -> None:
             raise RequestError("The request body holds too many objects and arrays.")
         if _is_deep(brackets):
             raise RequestError(f"The request body is nested deeper than {MAX_DEPTH} levels.")
+
+
+def has_more_than(most: int, array: bytes) -> bool:
+    """Whether a JSON array has more than so many values, told without building one of them."""
+    if array.count(b",") < most:
+        return False
+    depth = commas = 0
+    for piece in _BRACKET.split(_outside_strings(array)):
+        if depth == 1:
+            commas += piece.count(b",")
+        depth += _STEP.get(piece[0], 0) if piece else 0
+    return commas >= most
 
 
 def too_deep(data: bytes) -> bool:
@@ -125,8 +139,11 @@ def _openers(data: bytes) -> int:
 
 def _brackets(data: bytes) -> bytes:
     """The brackets outside of strings: without escaped quotes, that is every second piece between quotes."""
-    outside = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
-    return b"".join(outside).translate(None, _NOT_BRACKETS)
+    return _outside_strings(data).translate(None, _NOT_BRACKETS)
+
+
+def _outside_strings(data: bytes) -> bytes:
+    return b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
 
 
 def _is_deep(brackets: bytes) -> bool:
