@@ -90,7 +90,8 @@ class Hub:
         except StoreUnavailable:
             return  # whoever receives finds it out too, and dials again
         finally:
-            self._sending = None
+            if self._sending is asyncio.current_task():
+                self._sending = None
 
     # -- receiving ---------------------------------------------------------------------------------------------------
 
@@ -99,10 +100,17 @@ class Hub:
             try:
                 await self._receive(self._line or await self._redial())
             except StoreUnavailable:
-                if self._line is not None:
-                    line, self._line = self._line, None
-                    await line.close()
+                await self._hang_up()
                 await asyncio.sleep(RETRY)
+
+    async def _hang_up(self) -> None:
+        """Let go of a broken line, and of what is being sent on it: that waits for a dead peer for minutes."""
+        line, self._line = self._line, None
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        if line is not None:
+            await line.close()
 
     async def _redial(self) -> Line:
         line = await self._dialer.dial()
