@@ -133,6 +133,16 @@ def test_a_call_is_found_by_its_id_without_a_look_at_all_others():
     assert Compared.count < 10 * len(ids)
 
 
+def test_arguments_that_are_an_object_are_the_text_of_it():
+    """To leave them out would have the tool called with none."""
+    given = call(0, "c", "f") | {"function": {"name": "f", "arguments": {"city": "Zürich", "n": 10**30}}}
+
+    found = decode(chunk(piece(tool_calls=[given])))
+
+    number = str(10**30)
+    assert found[1:] == [ToolCall(call=0, id="c", name="f", arguments=f'{{"city":"Zürich","n":"{number}"}}')]
+
+
 def test_what_has_no_event_is_extra():
     """Fields of a chunk are told when they are new, those of a choice always; padding is left out."""
     odd = piece(content="a", audio={"id": "x"}) | {"logprobs": {"content": [1]}}

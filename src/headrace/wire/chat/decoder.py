@@ -12,7 +12,7 @@ from headrace.model.record import Record
 from headrace.wire.chat.calls import CallNumbers, function_of
 from headrace.wire.chat.usage import usage_of
 from headrace.wire.halves import Halves
-from headrace.wire.json_object import healed, lenient, objects, settled
+from headrace.wire.json_object import encode, healed, lenient, objects, settled
 from headrace.wire.openai_errors import scrub_value
 
 _CHUNK_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage", "error", "obfuscation"})
@@ -75,11 +75,14 @@ class Decoder:
     def _call(self, choice: int, piece: dict[str, Any]) -> Event:
         number, first = self._calls.setdefault(choice, CallNumbers()).number(piece)
         function = function_of(piece)
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict):  # of servers that hand on what their model's template gave them
+            arguments = encode(settled(arguments)).decode()
         return events.ToolCall(
             call=number,
             id=_string(piece.get("id")) if first else "",
             name=_string(function.get("name")) if first else "",
-            arguments=self._text(choice, f"call {number}", function.get("arguments")),
+            arguments=self._text(choice, f"call {number}", arguments),
             choice=choice,
         )
 
