@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import typer
@@ -239,6 +240,23 @@ def test_who_is_away_is_said(server, capsys):
         raise Unreachable
     assert caught.value.exit_code == UNREACHABLE
     assert "Start one with: headrace serve" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_a_full_disk_ends_a_command_with_a_line_and_stops_its_answer(server):
+    """Nobody reads that answer any more."""
+    command = [sys.executable, "-m", "headrace", "chat", "-m", "m", "silence, please"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command,
+            env={"HEADRACE_URL": server.url},
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.count(b"\n")) == (REFUSED, 1), done.stderr
+    assert listed(server)[0]["state"] == "cancelled"
 
 
 def test_streams_are_listed_and_stopped(server, upstream):

@@ -191,6 +191,9 @@ def _asking(url: str, *, hint: bool = False) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:  # whoever read our output has left: `| head`
         _leave_output()
+    except OSError as error:  # a disk that is full: all that concerns the server is told above
+        _leave_output()
+        end(f"What came could not be read or written: {error.strerror}.", REFUSED)
 
 
 def _leave_output() -> None:
@@ -219,7 +222,7 @@ def _answer(client: Client, stopper: Client, talk: Talk, question: str) -> None:
     answer = client.chat(talk.model, talk.ask(question), system=talk.system)
     try:
         _print(answer.pieces())
-    except (KeyboardInterrupt, BrokenPipeError):
+    except (KeyboardInterrupt, OSError):  # nobody reads it any more
         _stop(stopper, answer.id)
         raise
 
