@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import os
 import sys
 
 from headrace import shell
@@ -9,6 +10,7 @@ from headrace import shell
 
 def main() -> None:
     """Run the command line. What only talks to a server starts without all that makes one, in a sixth of the time."""
+    _open_missing()
     if sys.argv[1:2] and sys.argv[1] in shell.COMMANDS:
         shell.app(prog_name="headrace")
         return
@@ -16,6 +18,18 @@ def main() -> None:
     cli = importlib.import_module("headrace.cli")
     gc.enable()
     cli.main()
+
+
+def _open_missing() -> None:
+    """Open as nothing what is closed of the standard streams (``2>&-``).
+
+    Else the next file or connection would get the number of one of them, and what is logged or printed.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8"))
 
 
 if __name__ == "__main__":
