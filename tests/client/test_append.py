@@ -85,7 +85,7 @@ def test_a_json_topic_takes_a_value_a_line():
     assert scripted.asked[1][1] == b'[{"a": 1},[1,2],"x"]'
 
 
-@pytest.mark.parametrize("line", [b"nope", b"{", b'"\xff"', b"1,2", b"NaN"])
+@pytest.mark.parametrize("line", [b"nope", b"{", b'"\xff"', b"1,2", b"NaN", b"[" * 9000])
 def test_a_line_that_is_not_json_is_named(line):
     """What came before it is appended."""
     with Scripted(answer(**JSON), answer(200), answer(200)) as scripted:

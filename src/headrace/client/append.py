@@ -96,6 +96,6 @@ def blocks(read: Callable[[], bytes]) -> Iterator[bytes]:
 def _is_json(line: bytes) -> bool:
     try:
         msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # or nested deeper than any topic takes it
         return False
     return True
