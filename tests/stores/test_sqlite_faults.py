@@ -10,6 +10,7 @@ from headrace.core.log import Bound, Kept, Name
 from headrace.errors import StoreCorrupt, StoreError, StoreUnavailable
 from headrace.model.record import Record
 from headrace.stores.sqlite.log import SqliteLog
+from headrace.stores.sqlite.place import log_numbers
 from headrace.stores.sqlite.shared import Shared
 from headrace.testing.contract import CUT, DONE, Bell, meta, numbered, put, read_all
 
@@ -322,6 +323,19 @@ async def test_a_signal_that_could_not_be_read_at_first_is_heard_by_the_next_loo
     assert [(signal.kind, signal.stream) for signal in shared.poll(1, 0)] == [("cancel", "s")]
     assert shared.poll(1, 0) == []
     await shared.close()
+
+
+async def test_a_file_whose_next_worker_died_between_two_looks_is_closed_too(tmp_path):
+    """Nobody has seen that it lived; until its file is taken again, its readers would wait."""
+    log = await SqliteLog(tmp_path).open()
+    for id in ("s", "t"):
+        other = await SqliteLog(tmp_path).open()
+        await put(other, id, 1)
+        abandon(other)
+        assert await log.reap(lambda _: CUT) == [id]
+        assert await log.reap(lambda _: CUT) == []
+    assert log_numbers(tmp_path) == [1, 2]
+    await log.close()
 
 
 async def test_compaction_keeps_every_cursor(tmp_path):

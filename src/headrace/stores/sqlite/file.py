@@ -13,6 +13,7 @@ Layout, as measured on one core with rows of 230 bytes:
 import fcntl
 import logging
 import os
+import time
 import zlib
 from array import array
 from collections.abc import Sequence
@@ -114,6 +115,19 @@ class Lock:
         finally:
             os.close(descriptor)
         return False
+
+    @staticmethod
+    def marked(path: Path) -> int:
+        """When a worker took it last (nanoseconds), and not one who only looked after what it left; 0 for never."""
+        try:
+            return path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def mark(self) -> None:
+        """Say that a worker has it from now on."""
+        now = time.time_ns()  # the system's own is as coarse as its ticks
+        os.utime(self._descriptor, ns=(now, now))
 
     def release(self) -> None:
         """Let others have it. Idempotent."""

@@ -70,6 +70,7 @@ def _take_number(folder: Path) -> tuple[int, Lock]:
     number = 1
     while (lock := Lock.take(lock_path(log_path(folder, number)))) is None:
         number += 1
+    lock.mark()
     return number, lock
 
 

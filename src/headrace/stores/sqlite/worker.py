@@ -45,7 +45,8 @@ class SqliteWorker:
         self._vfs = vfs
         self._opened: Place | None = None
         self._cancels: list[Callable[[str], None]] = []
-        self._quiet: set[int] = set()
+        #: Files of dead workers in which all is closed, and when they were last taken by one.
+        self._quiet: dict[int, int] = {}
         self.epoch = 0
 
     async def open(self) -> Self:
@@ -95,13 +96,15 @@ class SqliteWorker:
             if (await asyncio.shield(step.future)).ok:
                 closed.append(tail.id)
         for number in place.others():
-            if Lock.held(lock_path(log_path(self._folder, number))):
-                self._quiet.discard(number)
-            elif number not in self._quiet:
-                closed += await self._reap_file(place, number, close)
+            lock = lock_path(log_path(self._folder, number))
+            marked = Lock.marked(lock)  # before it is looked at: who comes and dies meanwhile is found the next time
+            if Lock.held(lock):
+                self._quiet.pop(number, None)
+            elif self._quiet.get(number) != marked:
+                closed += await self._reap_file(place, number, close, marked)
         return closed
 
-    async def _reap_file(self, place: Place, number: int, close: Callable[[Head], Outcome]) -> list[str]:
+    async def _reap_file(self, place: Place, number: int, close: Callable[[Head], Outcome], marked: int) -> list[str]:
         orphan = await self._orphan(place, number)
         if orphan is None:
             return []
@@ -115,8 +118,8 @@ class SqliteWorker:
                 await asyncio.to_thread(orphan.paid, owed)
         finally:
             await asyncio.to_thread(orphan.close)
-        # Nothing can be opened in it until somebody holds its lock again.
-        self._quiet.add(number)
+        # Nothing can be opened in it until a worker takes its lock again.
+        self._quiet[number] = marked
         return [stream.head.id for stream in streams]
 
     async def _orphan(self, place: Place, number: int) -> Orphan | None:
