@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 #: Each sample is a run of pytest of its own.
@@ -88,3 +89,8 @@ def test_leak_fails(tmp_path: Path, test: str, complaint: str) -> None:
     done = _run(tmp_path, test)
     assert done.returncode == 1
     assert complaint in done.stdout
+
+
+def test_a_property_may_take_its_time():
+    """A machine that is busy with something else is no finding."""
+    assert settings().deadline is None
