@@ -197,6 +197,18 @@ def test_a_growing_stream_is_in_progress(count):
     assert len(value["output"]) == (count > 2)
 
 
+@pytest.mark.parametrize("place", [{}, {"content_index": -1}], ids=["none", "negative"])
+def test_a_growing_text_is_one_part_where_no_place_is_told(place):
+    """As the decoder reads it. Each piece would be a part of its own otherwise."""
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    deltas = [event("response.output_text.delta", output_index=0, delta=word, **place) for word in ("a", "b", "c")]
+    begun = event("response.output_item.added", output_index=0, item=item)
+
+    content = so_far(numbered(CREATED, begun, *deltas))["output"][0]["content"]
+
+    assert [part["text"] for part in content] == ["abc"]
+
+
 def test_without_records_it_is_queued_or_has_failed():
     """Nobody has said anything yet, and perhaps nobody will."""
     assert so_far([], format="")["status"] == "queued"

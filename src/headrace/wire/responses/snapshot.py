@@ -103,7 +103,8 @@ class Snapshot:
             return
         parts = item[field] = objects(item.get(field))
         index = value.get(where)
-        if not isinstance(index, int) or not 0 <= index < len(parts):
+        index = max(0, index) if isinstance(index, int) else 0  # as in the decoder: some servers do not say
+        if index >= len(parts):
             parts.append({"type": type, text: "", **({"annotations": []} if type == "output_text" else {})})
             index = -1
         _grow(parts[index], text, value.get("delta"))
