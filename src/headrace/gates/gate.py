@@ -16,6 +16,9 @@ import msgspec
 from headrace.testing.child import end_all
 from headrace.testing.server import COMMAND, HeadraceServer
 
+#: What is kept in words.
+NOTES = 20
+
 
 class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was measured; at most ``most``, at least ``least``. With neither, it is told and not judged."""
@@ -33,8 +36,11 @@ class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
         return within and (self.least is None or self.value >= self.least) and self.value == self.value
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one gate. ``size`` is how much of the whole experiment it was; 1 is all of it."""
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of one gate. ``size`` is how much of the whole experiment it was; 1 is all of it.
+
+    ``notes`` say in words what some of that was which should not have been.
+    """
 
     gate: str
     holds: bool
@@ -42,6 +48,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     size: float
     seconds: float
     figures: tuple[Figure, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Run:
@@ -58,6 +65,7 @@ class Run:
         self.command = command
         self.random = random.Random(seed)  # noqa: S311 - an experiment has to be repeatable, not unguessable
         self.figures: list[Figure] = []
+        self.notes: list[str] = []
 
     def of(self, whole: int, *, least: int = 1) -> int:
         """How many, where the whole experiment has ``whole``."""
@@ -72,6 +80,11 @@ class Run:
     ) -> None:
         """Something that was measured, with its bounds."""
         self.figures.append(Figure(name, value, most, least, unit))
+
+    def note(self, text: str) -> None:
+        """Say what was not as it should be, for whoever looks into it; the first few are kept."""
+        if len(self.notes) < NOTES:
+            self.notes.append(text)
 
     def server(self, name: str, toml: str = "", **options: object) -> HeadraceServer:
         """A server that is examined, with a folder of its own below this run's; not started yet."""
@@ -95,6 +108,7 @@ async def run(name: str, gate: Gate, made: Run) -> Report:
         size=made.size,
         seconds=round(time.monotonic() - began, 1),
         figures=tuple(made.figures),
+        notes=tuple(made.notes),
     )
 
 

@@ -1,7 +1,6 @@
 """A soak: all faces under a mixed load with faults, leaves and stops; nothing grows, and nothing is left at its end."""
 
 import asyncio
-import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -57,16 +56,18 @@ _FAULTY = {fault.id: fault.script for fault in FAULTS}
 class _Load:
     """What is done, and what went wrong."""
 
-    def __init__(self, server: HeadraceServer, chance: random.Random) -> None:
+    def __init__(self, server: HeadraceServer, run: Run) -> None:
         self.server = server
-        self.chance = chance
+        self.chance = run.random
+        self._note = run.note
+        self._began = time.monotonic()
         self.done: Counter[str] = Counter()
         self.wrong: Counter[str] = Counter()
         self._number = 0
 
     @property
-    def actions(self) -> Sequence[Callable[[], Awaitable[bool]]]:
-        """What a client may do. Each tells whether it went as it should."""
+    def actions(self) -> Sequence[Callable[[], Awaitable[str]]]:
+        """What a client may do. Each tells what did not go as it should; nothing, where all did."""
         return (self.ask, self.ask, self.leave, self.stop, self.resume, self.fault, self.topic, self.export, self.err)
 
     async def client(self, until: float) -> None:
@@ -74,77 +75,80 @@ class _Load:
         while asyncio.get_running_loop().time() < until:
             await self.do(self.chance.choice(self.actions))
 
-    async def do(self, action: Callable[[], Awaitable[bool]]) -> None:
+    async def do(self, action: Callable[[], Awaitable[str]]) -> None:
         """One thing."""
         name = action.__name__
         try:
             async with asyncio.timeout(PATIENCE):
-                good = await action()
-        except (OSError, TimeoutError):
-            good = False
+                wrong = await action()
+        except (OSError, TimeoutError) as error:
+            wrong = repr(error)
         self.done[name] += 1
-        self.wrong[name] += not good
+        self.wrong[name] += bool(wrong)
+        if wrong:
+            self._note(f"{name}, after {time.monotonic() - self._began:.1f} s: {wrong}")
 
     # -- what is done ------------------------------------------------------------------------------------------------
 
-    async def ask(self) -> bool:
+    async def ask(self) -> str:
         """Read an answer to its end, in any dialect."""
         dialect = self.chance.choice(DIALECTS)
         client = await self._open("POST", dialect.path, dialect.body(self._name()), dialect.headers)
-        return dialect.looks_finished(await client.rest(PATIENCE))
+        return _unless(dialect.looks_finished(await client.rest(PATIENCE)), client)
 
-    async def leave(self) -> bool:
+    async def leave(self) -> str:
         """Go away in the middle."""
         client = await self._begun({"Headrace-On-Leave": self.chance.choice(("cancel", "linger=0.5"))})
         client.reset() if self.chance.random() < 0.5 else client.close()
-        return client.status == 200
+        return _unless(client.status == 200, client)
 
-    async def stop(self) -> bool:
+    async def stop(self) -> str:
         """Cancel in the middle."""
         client = await self._begun({})
         reply = await (await self._open("POST", f"/v1/streams/{client.stream}/cancel")).rest()
         await client.rest()
-        return reply.status == 200
+        return _unless(reply.status == 200, reply)
 
-    async def resume(self) -> bool:
+    async def resume(self) -> str:
         """Lose the connection, and come back."""
         client = await self._begun({"Headrace-On-Leave": "keep"})
         client.reset()
         headers = {"Last-Event-ID": client.last_id} if client.last_id else {}
         back = await self._open("GET", f"/v1/streams/{client.stream}?as=chat", headers=headers)
         await back.rest(PATIENCE)
-        return client.text + back.text == "".join(WORDS[:120])
+        return _unless(client.text + back.text == "".join(WORDS[:120]), client, back)
 
-    async def fault(self) -> bool:
+    async def fault(self) -> str:
         """Meet a fault of the upstream."""
         dialect = self.chance.choice(DIALECTS)
         body = {**msgspec.to_builtins(dialect.body(self._name())), "model": self.chance.choice(list(_FAULTY))}
         client = await self._open("POST", dialect.path, body, dialect.headers)
         await client.rest(PATIENCE)
-        return True
+        return ""
 
-    async def topic(self) -> bool:
+    async def topic(self) -> str:
         """Make a topic, write to it, read it and delete it."""
         path, text = f"/v1/topics/soak/{self._name()}", {"Content-Type": "text/plain"}
         made = await (await self._open("PUT", path, headers=text)).rest()
         wrote = await (await self._open("POST", path, "some words", text)).rest()
         read = await (await self._open("GET", f"{path}?offset=-1")).rest()
         gone = await (await self._open("DELETE", path)).rest()
-        return (made.status, wrote.status // 100, gone.status // 100) == (201, 2, 2) and b"some words" in read.body
+        good = (made.status, wrote.status // 100, gone.status // 100) == (201, 2, 2) and b"some words" in read.body
+        return _unless(good, made, wrote, read, gone)
 
-    async def export(self) -> bool:
+    async def export(self) -> str:
         """Export what was recorded lately, or begin to."""
         client = await self._open("GET", f"/v1/exports/generations?format=csv&from={time.time() - LATELY:.0f}")
         if self.chance.random() < 0.5:
             client.close()
-            return client.status == 200
-        return client.status == 200 and (await client.rest(PATIENCE)).whole
+            return _unless(client.status == 200, client)
+        return _unless((await client.rest(PATIENCE)).whole and client.status == 200, client)
 
-    async def err(self) -> bool:
+    async def err(self) -> str:
         """Ask for what is not there, or in a way that is wrong."""
         missing = await (await self._open("GET", "/v1/streams/st_aaaaaaaaaaaaaaaaaaaaaaaaaa")).rest()
         wrong = await (await self._open("POST", "/v1/chat/completions", {"model": 7})).rest()
-        return (missing.status, wrong.status // 100) == (404, 4)
+        return _unless((missing.status, wrong.status // 100) == (404, 4), missing, wrong)
 
     # -- how -----------------------------------------------------------------------------------------------------------
 
@@ -161,6 +165,16 @@ class _Load:
         return f"soak-{self._number}"
 
 
+def _unless(good: bool, *clients: Client) -> str:
+    """What they saw last, unless all was good."""
+    return "" if good else "; ".join(map(_seen, clients))
+
+
+def _seen(client: Client) -> str:
+    stream = client.headers.get("headrace-stream-id", "no stream")
+    return f"{stream}: {client.status}, {len(client.body)} bytes, …{client.body[-160:]!r}"
+
+
 async def gate(run: Run) -> None:
     """Keep a server busy with everything, and look at its memory meanwhile and at what it holds at the end."""
     seconds = max(LEAST_SECONDS, SECONDS * run.size)
@@ -169,7 +183,7 @@ async def gate(run: Run) -> None:
         server = run.server("server", _SETTINGS.format(url=upstream.url, models=models))
         await asyncio.to_thread(server.start)
         try:
-            load = _Load(server, run.random)
+            load = _Load(server, run)
             for action in load.actions:
                 await load.do(action)
             before = await settled(server, _idle, BACK)
