@@ -6,7 +6,9 @@ import json
 import pytest
 from tests.faces.front import ALICE, BOB, MESSAGES, Fake, front
 
+from headrace.config import Price
 from headrace.config.keys import Key
+from headrace.model.outcome import Usage
 from headrace.testing.clock import settle
 from headrace.testing.fake_upstream import End, chunk, finish
 
@@ -144,6 +146,22 @@ async def test_readers_of_a_stream_are_limited_by_the_key_that_began_it():
                 assert (await third.head()).status == 200
             gate.set()
             await starter.response()
+
+
+@pytest.mark.parametrize("path", ["/v1/streams", "/v1/responses"])
+async def test_deleting_an_answer_gives_nothing_of_the_budget_back(path):
+    """Not even at once, before anybody has come to record it."""
+    usage = Usage(input=1_000_000, output=0)
+    prices = {"fake": Price(input=10, output=0)}
+    spending = Fake(lambda *_: [chunk("Hi"), finish(), End("stop", usage)])
+    async with front(spending, keys=keys(budget=10), prices=prices) as at:
+        first = await at.ask("POST", "/v1/chat/completions", CHAT, AUTHORIZED)
+        assert first.status == 200
+        gone = await at.ask("DELETE", f"{path}/{first.headers['headrace-stream-id']}", headers=AUTHORIZED)
+        assert gone.status == 200
+        await at.clock.advance(6)
+        second = await at.ask("POST", "/v1/chat/completions", CHAT, AUTHORIZED)
+        assert (second.status, json.loads(second.body)["error"]["code"]) == (429, "insufficient_quota")
 
 
 async def test_what_is_stored_and_spent_is_limited():

@@ -10,6 +10,7 @@ from headrace.errors import RequestError
 from headrace.faces.access.auth import Caller, caller
 from headrace.faces.dialects import DIALECTS, EVENT_STREAM, SHORT, named
 from headrace.faces.raw import rejoin
+from headrace.faces.removal import remove
 from headrace.faces.requests import cursor_of
 from headrace.faces.service import Service, service
 from headrace.faces.streamed import streamed
@@ -94,8 +95,7 @@ async def cancel(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
 async def delete(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
     """Stop a stream and remove everything that is kept of it."""
     head = await at.registry.find(who.owner, id)
-    await at.registry.delete(head)
-    await at.recorder.forget(who.owner, head.id)
+    await remove(at, head)
     return {"id": head.id, "deleted": True}
 
 

@@ -16,6 +16,7 @@ from headrace.core.clock import Clock
 from headrace.errors import NameTaken, NotFound
 from headrace.records.database import Database
 from headrace.records.rows import insert_new, storable
+from headrace.records.spending import keep_costs
 from headrace.records.tables import conversations, generations, messages, requests
 
 #: How many of an owner's conversations, the latest, are looked at for changes.
@@ -161,11 +162,16 @@ class Conversations:
         return await self._database.read(look)
 
     async def delete(self, owner: str, id: str) -> None:
-        """Remove it with its messages, and what is recorded of its answers. Harmless where it is not there."""
+        """Remove it with its messages, and what is recorded of its answers but for their costs.
+
+        Harmless where it is not there.
+        """
+        now = self._clock.time()
         mine = exists().where(conversations.c.id == messages.c.conversation, conversations.c.owner == owner)
         streams = select(messages.c.stream).where(messages.c.conversation == id, messages.c.stream.is_not(None), mine)
 
         def remove(connection: Connection) -> None:
+            keep_costs(connection, owner, generations.c.id.in_(streams), now)
             for table in (generations, requests):
                 connection.execute(delete(table).where(table.c.owner == owner, table.c.id.in_(streams)))
             connection.execute(delete(messages).where(messages.c.conversation == id, mine))

@@ -17,6 +17,7 @@ from headrace.errors import StoreError
 from headrace.model.outcome import Outcome, State, Usage
 from headrace.records.database import Database
 from headrace.records.rows import LARGEST, insert_new, storable
+from headrace.records.spending import keep_costs
 from headrace.records.tables import generations, requests
 
 logger = logging.getLogger(__name__)
@@ -120,6 +121,11 @@ class Recorder:
         async with self._filling:
             return await self._fill()
 
+    async def settle(self) -> None:
+        """Record all that has ended, as far as the database takes it now: what is deleted unrecorded costs nothing."""
+        while await self.fill() > BATCH // 2:
+            pass
+
     async def _fill(self) -> int:
         try:
             await self._write_waiting()
@@ -181,13 +187,19 @@ class Recorder:
         return body
 
     async def forget(self, owner: str, id: str) -> bool:
-        """Remove all that is kept of an answer and its request. False where there was nothing. Raises StoreError."""
+        """Remove all that is kept of an answer and its request, but for its cost. False where there was nothing.
+
+        Raises StoreError.
+        """
         kept = self._waiting.get(id)
         waited = kept is not None and kept.owner == owner
         if waited:
             self._let_go(id)
 
+        now = self._clock.time()
+
         def remove(connection: Connection) -> int:
+            keep_costs(connection, owner, generations.c.id == id, now)
             tables = (generations, requests)
             return sum(
                 connection.execute(delete(table).where(table.c.id == id, table.c.owner == owner)).rowcount

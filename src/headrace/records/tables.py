@@ -6,7 +6,7 @@ Times are Unix seconds, as everywhere. What nobody knows is NULL, which is not z
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, LargeBinary, MetaData, String, Table
 
 #: The newest migration. A database that is older is migrated; one that is newer is left alone.
-REVISION = "0004"
+REVISION = "0005"
 
 metadata = MetaData()
 
@@ -35,6 +35,17 @@ generations = Table(
     Column("key", String(64), nullable=False, server_default=""),
     Column("cost", Double),
     Index("generations_by_owner", "owner", "created", "id"),
+)
+
+#: What answers have cost of which nothing else is kept.
+costs = Table(
+    "costs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("created", Double, nullable=False),
+    Column("cost", Double, nullable=False),
+    Index("costs_by_owner", "owner", "created"),
 )
 
 requests = Table(

@@ -18,6 +18,7 @@ from headrace.faces.access.auth import Caller, caller
 from headrace.faces.conversations.requests import asked_in, body_of_chat, read
 from headrace.faces.dialects import view
 from headrace.faces.requests import body_of, leave_policy
+from headrace.faces.removal import remove
 from headrace.faces.service import Service, service
 from headrace.faces.starting import Wish, started
 from headrace.faces.whole import WholeReply
@@ -87,7 +88,7 @@ async def _start(
     try:
         bound = await answers.bind(who.owner, begun, head.id)
     except NotFound:  # the conversation was deleted meanwhile
-        await at.registry.delete(head)
+        await remove(at, head)
         raise
     return msgspec.structs.replace(begun, answer=bound), fresh
 

@@ -11,6 +11,7 @@ from headrace.errors import NotFound, StreamGone
 from headrace.faces import schemas
 from headrace.faces.access.auth import Caller, caller
 from headrace.faces.conversations.requests import id_in, read, settings_in, title_in
+from headrace.faces.removal import remove
 from headrace.faces.requests import body_of
 from headrace.faces.service import Service, service
 from headrace.records.conversations import USER, Conversation, Message
@@ -77,7 +78,7 @@ async def delete(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
     """Delete a conversation: its answers are stopped, and nothing of them is kept."""
     for stream in await at.talks.conversations.streams(who.owner, id):
         try:
-            await at.registry.delete(await at.registry.find(who.owner, stream, ()))
+            await remove(at, await at.registry.find(who.owner, stream, ()))
         except (NotFound, StreamGone):
             continue
     await at.talks.conversations.delete(who.owner, id)

@@ -19,6 +19,7 @@ from headrace.faces import schemas
 from headrace.faces.access.auth import Caller, caller
 from headrace.faces.dialects import view
 from headrace.faces.failures import OPENAI, of_outcome
+from headrace.faces.removal import remove
 from headrace.faces.requests import body_of, continued, leave_policy, names_of
 from headrace.faces.responses.cursor import cursor_in
 from headrace.faces.responses.input import Order, complete, page_of_items
@@ -92,8 +93,7 @@ async def cancel(id: Reference, at: Asked, who: Asker) -> Response:
 async def delete(id: Reference, at: Asked, who: Asker) -> dict[str, object]:
     """Stop a response and remove everything that is kept of it, its input too."""
     head = await at.registry.find(who.owner, id)
-    await at.registry.delete(head)
-    await at.recorder.forget(who.owner, head.id)
+    await remove(at, head)
     return {"id": id, "object": "response", "deleted": True}
 
 
