@@ -17,8 +17,8 @@ from headrace.faces import schemas
 from headrace.faces.access.auth import Caller, caller
 from headrace.faces.conversations.requests import asked_in, body_of_chat, read
 from headrace.faces.dialects import view
-from headrace.faces.requests import body_of, leave_policy
 from headrace.faces.removal import remove
+from headrace.faces.requests import body_of, leave_policy
 from headrace.faces.service import Service, service
 from headrace.faces.starting import Wish, started
 from headrace.faces.whole import WholeReply
