@@ -17,6 +17,9 @@ T = TypeVar("T")
 #: Seconds between two looks; deadlines are kept to within this.
 INTERVAL = 0.25
 
+#: Seconds after the last look from which on the loop was held up.
+LATE = 1.5 * INTERVAL
+
 #: When nothing is due.
 NEVER = float("inf")
 
@@ -81,6 +84,7 @@ class Sweep:
         self._clock = clock
         self._watched: dict[Watched, None] = {}
         self._timer: Timer | None = None
+        self._was_late = False
         #: The time of the last look: near enough for keep-alives, and free.
         self.now = clock.monotonic()
 
@@ -103,8 +107,15 @@ class Sweep:
             self._timer = None
 
     def _look(self) -> None:
-        self.now = self._clock.monotonic()
+        """Ask; but not when the loop was held up: what has come meanwhile is read after timers, and shall count first.
+
+        One look is left out for that, and not two.
+        """
+        before, self.now = self.now, self._clock.monotonic()
         self._timer = self._clock.call_later(INTERVAL, self._look) if self._watched else None
+        self._was_late = self.now - before > LATE and not self._was_late
+        if self._was_late:
+            return
         for watched in tuple(self._watched):
             watched.tick(self.now)
 
