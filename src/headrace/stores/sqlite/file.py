@@ -57,8 +57,10 @@ CREATE TABLE owed(number INTEGER PRIMARY KEY, stream TEXT NOT NULL, owner TEXT N
   name TEXT NOT NULL, fingerprint TEXT NOT NULL, free INTEGER NOT NULL);
 CREATE TABLE presence(stream TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-#: What older versions lack. The names that they have written have no seals, and are believed.
-OLDER = ("ALTER TABLE names ADD COLUMN seal INTEGER;",)
+#: What tables of names lack that are older. What stands in them has no seals, and is believed.
+SEAL_NAMES = "ALTER TABLE names ADD COLUMN seal INTEGER;"
+#: What leads from each older version to the next.
+OLDER = (SEAL_NAMES,)
 
 _SELECT = "SELECT number, id, meta, format, tail, size, outcome, compact, gone, change FROM streams"
 

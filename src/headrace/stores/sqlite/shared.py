@@ -16,7 +16,7 @@ import apsw
 from headrace.core.log import Bound, Name
 from headrace.errors import StoreCorrupt
 from headrace.stores.sqlite.connection import Durability, checkpoint, connect, immediate, ready, store_errors
-from headrace.stores.sqlite.file import OLDER, Owed, seal_of_name
+from headrace.stores.sqlite.file import SEAL_NAMES, Owed, seal_of_name
 
 SCHEMA_VERSION = 2
 SCHEMA = """
@@ -27,6 +27,8 @@ CREATE INDEX names_stream ON names(stream);
 CREATE TABLE signals(number INTEGER PRIMARY KEY AUTOINCREMENT, worker INTEGER NOT NULL, kind TEXT NOT NULL,
   stream TEXT NOT NULL, reason TEXT NOT NULL);
 """
+#: What leads from each older version to the next.
+_OLDER = (SEAL_NAMES,)
 #: Pages of WAL after which the thread checkpoints; the file is small and seldom written.
 _WAL_PAGES = 256
 
@@ -65,7 +67,7 @@ class Shared:
     def __init__(self, path: Path, durability: Durability, *, busy_ms: int, vfs: str = "") -> None:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="headrace-shared")
         self._writer = connect(path, durability, busy_ms=busy_ms, vfs=vfs)
-        ready(self._writer, path, SCHEMA_VERSION, SCHEMA, OLDER)
+        ready(self._writer, path, SCHEMA_VERSION, SCHEMA, _OLDER)
         self._reader = connect(path, durability, write=False, busy_ms=50, vfs=vfs)
         self._durability = durability
         self._pages = 0
