@@ -6,20 +6,11 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
-import uvloop
-
 from headrace.serving import acceptor
 from headrace.serving.acceptor import AT_ONCE, Acceptor
 from headrace.serving.room import Room
 
 PATIENCE = 10.0
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def anyio_backend(request):
-    """Both event loops: a process of ours runs on uvloop, an embedded one on what there is."""
-    return "asyncio", {"loop_factory": uvloop.new_event_loop if request.param == "uvloop" else None}
 
 
 class Listening:

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvloop
 
 from headrace.app import create_app
 from headrace.config import Settings, Store, Upstream
@@ -21,12 +20,6 @@ from headrace.serving.http1 import Http1Listener
 from headrace.serving.sockets import HEAD_BYTES, HEAD_TIMEOUT
 
 PATIENCE = 10.0
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def anyio_backend(request):
-    """Both event loops: a process of ours runs on uvloop, an embedded one on what there is."""
-    return "asyncio", {"loop_factory": uvloop.new_event_loop if request.param == "uvloop" else None}
 
 
 class App:

@@ -82,7 +82,7 @@ _KEYS = {
         "description": "An API key, as the Anthropic SDKs send it.",
     },
 }
-KEYLESS = frozenset({"/api/session", "/health", "/ready", "/metrics"})
+_KEYLESS = frozenset({"/api/session", "/health", "/ready", "/metrics"})
 
 _WORD = {"type": "string"}
 _PERHAPS = {"type": ["string", "null"]}
@@ -106,7 +106,7 @@ def completed(description: dict[str, Any]) -> dict[str, Any]:
             for status, kinds in replies.items():
                 found[str(status)] = {"description": _SAID[status], **_content(kinds)}
             found |= {status: found.get(status) or _refusal(status, path, method) for status in _REFUSALS}
-            if path not in KEYLESS:
+            if path not in _KEYLESS:
                 operation["security"] = [{scheme: []} for scheme in _KEYS]
     components = description.setdefault("components", {})
     components["securitySchemes"] = _KEYS
