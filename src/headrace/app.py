@@ -44,6 +44,7 @@ from headrace.faces.conversations import watch as conversation_watch
 from headrace.faces.guard import Guard
 from headrace.faces.reply import SEND
 from headrace.faces.responses import face as responses
+from headrace.faces.straight import Straight
 from headrace.faces.topics import face as topics
 from headrace.parts import Parts
 from headrace.web import assets, reference
@@ -62,10 +63,35 @@ stream's other names: the `chatcmpl-…` that the client saw, or its `Idempotenc
 _UNSEEN: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
+#: In the order in which they are asked for a path.
+FACES = (
+    chat_completions,
+    responses,
+    messages,
+    ui_chat,
+    simple_chat,
+    streams,
+    topics,
+    exports,
+    files,
+    proxy,
+    ticketing,
+    signing_in,
+    conversation_watch,
+    conversations,
+    conversation_answers,
+    overview,
+    models,
+    health,
+    metrics,
+    passthrough,
+)
+
+
 class Edge:
     """The outermost layer: what nobody foresaw becomes a 500 without a word of the exception's own.
 
-    It stands behind the guard too, so that such a reply carries what all do.
+    It stands behind the guard and the arrival too, so that such a reply carries what all do.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -129,35 +155,15 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry=_UNSEEN,
     )
-    for face in (
-        chat_completions,
-        responses,
-        messages,
-        ui_chat,
-        simple_chat,
-        streams,
-        topics,
-        exports,
-        files,
-        proxy,
-        ticketing,
-        signing_in,
-        conversation_watch,
-        conversations,
-        conversation_answers,
-        overview,
-        models,
-        health,
-        metrics,
-        passthrough,
-    ):
+    for face in FACES:
         app.include_router(face.router)
     app.router.routes.extend([reference.route(app.openapi), *assets.routes()])
     app.add_exception_handler(HeadraceError, failures.on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_middleware(Arrival)
+    app.add_middleware(Straight, routes=[route for face in FACES for route in face.router.routes])
     app.add_middleware(Edge)
+    app.add_middleware(Arrival)
     app.add_middleware(Guard, settings=settings, render=failures.render)
     app.add_middleware(Edge)
     return app

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,9 +20,16 @@ class PageServer:
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}
         self.results: Queue[str] = Queue()
+        #: What was asked of it, and when, by the monotonic clock.
+        self.asked: list[tuple[float, str]] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            def parse_request(self) -> bool:
+                parsed = super().parse_request()
+                outer.asked.append((time.monotonic(), self.requestline))
+                return parsed
+
             def do_GET(self) -> None:
                 page = outer.pages.get(self.path.partition("?")[0])
                 self.send_response(404 if page is None else 200)
@@ -50,16 +58,23 @@ class PageServer:
         self._thread.join(5)
         self._server.server_close()
 
-    def shown_in_browser(self, path: str, folder: Path, *, timeout: float = 15) -> str:
-        """Open a page in Chromium and wait for what it sends home."""
+    def shown_in_browser(self, path: str, folder: Path, *, timeout: float = 50) -> str:
+        """Open a page in Chromium and wait for what it sends home.
+
+        It takes up to five seconds on a busy machine of ours; another was not done after 15.
+        """
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
         command = [chromium(), *options, f"--user-data-dir={folder}", f"{self.origin}{path}"]
+        begun, before = time.monotonic(), len(self.asked)
         with (folder / "log").open("wb") as log:
             browser = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
             return self.results.get(timeout=timeout)
         except Empty:
-            raise AssertionError(f"the page sent nothing home:\n{(folder / 'log').read_text()[-2000:]}") from None
+            asked = [f"{at - begun:.1f} s: {line}" for at, line in self.asked[before:]]
+            log = [line for line in (folder / "log").read_text().splitlines() if "dbus" not in line]
+            told = "\n".join([*asked, *log[-20:]])
+            raise AssertionError(f"the page sent nothing home, and asked:\n{told}") from None
         finally:
             browser.send_signal(signal.SIGTERM)
             try:

@@ -58,7 +58,7 @@ def told(house: House) -> dict[str, Any]:
     """What the JavaScript clients got, all played in one Node process."""
     url = house.server.url
     good = {"message": "hi", "model": "up/good"}
-    with CuttingProxy(house.server.port, b"t5") as cutting, CuttingProxy(house.server.port, b"t5") as cutting_too:
+    with CuttingProxy(house.server.port, b"t5 ") as cutting, CuttingProxy(house.server.port, b"t5 ") as cutting_too:
         cases: dict[str, dict[str, Any]] = {
             "splitter": {"client": "splitter", "body": good},
             "splitter demo": {"client": "splitter", "body": {"message": "hi", "model": "demo", "max_tokens": 4}},
@@ -191,7 +191,7 @@ def shown(pages: PageServer, script: str, url: str, folder: Path) -> Any:
 def test_a_page_in_chromium_goes_on_where_it_was_cut(house: House, tmp_path: Path) -> None:
     """The browser's own ``EventSource``, from another origin that is configured."""
     query = urlencode({"message": "hi", "model": "up/browser"})
-    with CuttingProxy(house.server.port, b"t5") as cutting:
+    with CuttingProxy(house.server.port, b"t5 ") as cutting:
         seen = shown(house.pages, PAGE, f"{cutting.url}/chat/stream?{query}", tmp_path)
     assert seen["tokens"] == TOKENS
     assert seen["id"].endswith(":14")

@@ -33,7 +33,7 @@ class Arrival:
             return
         registry: Registry = scope["app"].state.service.registry
         asked = Asked(scope["state"]["request_id"], registry.clock.monotonic(), *_trace(scope))
-        ASKED.set(asked)  # for good: each request has a context of its own, and the edge logs when this has returned
+        ASKED.set(asked)  # for good: each request has a context of its own, and the outer edge logs after this
         status = 500
 
         async def noting(message: Message) -> None:

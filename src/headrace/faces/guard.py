@@ -84,8 +84,8 @@ class Guard:
         request_id = _request_id(headers)
         origin = _text(headers, b"origin")
         ids = [(name, request_id.encode()) for name in _REQUEST_IDS]
-        reply = _Reply(send, [*ids, *self._cors.headers(origin, _path(scope))])
-        held = not _path(scope).startswith(PASSED_ON)
+        reply = _Reply(send, [*ids, *self._cors.headers(origin, local_path(scope))])
+        held = not local_path(scope).startswith(PASSED_ON)
         limit = self._body_bytes if held else UNHELD
         body = _Body(receive, limit, self._patience if scope["method"] in _UNSAFE else math.inf, held=held)
         scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id}}
@@ -93,7 +93,7 @@ class Guard:
             _check_head(scope)
             self._check_host(scope, headers)
             if self._cors.is_preflight(scope["method"], headers):
-                await self._preflight(reply, origin, _path(scope))
+                await self._preflight(reply, origin, local_path(scope))
                 return
             self._check_origin(scope, headers, origin)
             _check_body(headers, limit)
@@ -121,7 +121,7 @@ class Guard:
         A browser's own word (``Sec-Fetch-Site``) counts more than the comparison of ``Origin`` with ``Host``, because
         a proxy may have changed the latter. Clients that are no browsers send neither.
         """
-        path = _path(scope).rstrip("/")
+        path = local_path(scope).rstrip("/")
         if scope["method"] not in _UNSAFE and not _starts(scope["method"], path):
             return
         if origin and self._cors.allows(origin):
@@ -299,7 +299,8 @@ def _starts(method: str, path: str) -> bool:
     return path.startswith(PASSED_ON) or (method == "GET" and path in STARTED_BY_GET)
 
 
-def _path(scope: Scope) -> str:
+def local_path(scope: Scope) -> str:
+    """The path below the app's own root, where it is mounted somewhere."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
 
