@@ -288,6 +288,16 @@ async def test_a_head_behind_an_answer_has_time_until_that_has_ended() -> None:
         assert (await one.reply())[0] == 408
 
 
+async def test_a_connection_keeps_no_large_dictionary() -> None:
+    """CPython's objects of a class share their keys up to 29; one more is 1.3 KB for each connection."""
+    async with served() as at, client(at) as one:
+        one.ask("/detached")
+        await one.reply()
+        [connection] = at.connections
+        assert len(vars(connection)) <= 29
+        at.app.wires[0].end()
+
+
 async def test_an_endless_head_is_a_431() -> None:
     """One over many lines, and one in a single one; what is held of it is bounded."""
     for line in (b"X: y\r\n" * 1000, b"z" * 6000):

@@ -2,7 +2,6 @@
 
 from array import array
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Sequence
 
 from headrace.core.log import Head, Wake
@@ -12,6 +11,8 @@ from headrace.model.request import Meta
 
 #: Bytes of payload that are kept per live stream, so that readers at its end never touch the database.
 RING_BYTES = 256 * 1024
+#: How far it shrinks when it is full: a list's first entries are dear to drop one by one, and an idle deque is 0.7 KB.
+_SHRUNK = RING_BYTES - RING_BYTES // 8
 
 
 def payload(records: Sequence[Record]) -> int:
@@ -69,7 +70,7 @@ class Tail:
         # Where each hot row is: its last record's number, and its place in the table. Sixteen bytes a row.
         self._lasts = array("q")
         self._rows = array("q")
-        self._ring: deque[tuple[int, Sequence[Record], int]] = deque()
+        self._ring: list[tuple[int, Sequence[Record], int]] = []
         self._ring_bytes = 0
 
     def head(self) -> Head:
@@ -91,8 +92,12 @@ class Tail:
             self._ring_bytes = 0
         ring.append((first, records, size))
         self._ring_bytes += size
-        while self._ring_bytes > RING_BYTES and len(ring) > 1:
-            self._ring_bytes -= ring.popleft()[2]
+        if self._ring_bytes > RING_BYTES:
+            gone = 0
+            while self._ring_bytes > _SHRUNK and gone < len(ring) - 1:
+                self._ring_bytes -= ring[gone][2]
+                gone += 1
+            del ring[:gone]
 
     def recent(self, after: int, max_bytes: int) -> Sequence[Record] | None:
         """Records above ``after`` where they are still kept here; None where the database must be asked."""
