@@ -31,14 +31,14 @@ SECRETS = ("canary", "sk-upstream-secret", "10.0.0.1", "nowhere.invalid", "Trace
 #: What the client asks; no log may show it.
 PROMPT = "prompt-of-a-client"
 
-#: The server's settings: short deadlines, so that what stalls takes a second or two, and a gate beyond them.
+#: The server's settings: short deadlines, so that what stalls takes seconds, and a gate beyond them.
 SETTINGS = """
 [deadlines]
-connect = 0.7
-first = 1.6
-idle = 0.9
+connect = 1.0
+first = 2.5
+idle = 1.4
 send = 5
-total = 2.4
+total = 3.8
 
 [server]
 gate = {gate}

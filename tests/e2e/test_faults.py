@@ -414,7 +414,7 @@ def test_a_connection_is_given_up_within_its_own_deadline(house: House) -> None:
     with openai.OpenAI(base_url=f"{house.server.url}/v1", api_key="sk-client", max_retries=0) as client:
         result = _python_one(client, case, _python_sync)
     assert result.code == "upstream_unreachable"
-    assert time.monotonic() - began < 1.8
+    assert time.monotonic() - began < 2.4
 
 
 def test_no_script_was_left_unplayed(house: House) -> None:

@@ -49,8 +49,10 @@ async def test_an_event_source_misses_nothing(tmp_path: Path):
     """A page whose server is killed in between reconnects by itself, and has every word once."""
     with HeadraceServer(tmp_path) as server:
         assert server.request("PUT", "/v1/topics/log", b"", LINES)[0] == 201
-        case = {"url": f"{server.url}/v1/topics/log?offset=-1&live=sse"}
+        case = {"url": f"{server.url}/v1/topics/log?offset=-1&live=sse", "there": f"{server.url}/v1/topics/there"}
         watching = asyncio.create_task(asyncio.to_thread(play, "topics.mjs", [case]))
+        while server.request("HEAD", "/v1/topics/there")[0] != 200:  # noqa: ASYNC110 - another process brings it about
+            await asyncio.sleep(0.05)
         for number in range(60):
             if number in (20, 40):
                 await asyncio.to_thread(server.kill)

@@ -321,7 +321,7 @@ def _hoarding(close: Any) -> Any:
 
     def hoards(self: Reader) -> None:
         close(self)
-        _LEAKED.append(b"x" * (1 << 18))
+        _LEAKED.append(b"x" * (1 << 19))
 
     return hoards
 
