@@ -7,6 +7,7 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -62,9 +63,15 @@ def _machine() -> str:
     version = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False).stderr if nginx else "no nginx"
     return (
         f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores, Linux {platform.release()}, "
-        f"Python {platform.python_version()}, Headrace {metadata.version('headrace')}, "
+        f"{_python()}, Headrace {metadata.version('headrace')}, "
         f"nginx {version.strip().rpartition('/')[2]}, {_peers()}, {dt.datetime.now(tz=dt.UTC).date()}"
     )
+
+
+def _python() -> str:
+    """Whose build it is counts: a distribution's is optimised by a profile, one compiled at home by default is not."""
+    whose = platform.freedesktop_os_release()["NAME"] if sys.base_prefix == "/usr" else "compiled here"
+    return f"Python {platform.python_version()} ({whose})"
 
 
 def _peers() -> str:
