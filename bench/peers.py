@@ -61,7 +61,8 @@ def install(folder: Path, names: Sequence[str]) -> dict[str, str]:
     for name in names:
         packages = versions()[name]
         mark = folder / name / "installed.json"
-        if mark.exists() and json.loads(mark.read_text()) == packages:
+        wanted = {**packages, "python": sys.version}  # the build that runs Headrace: another may be faster
+        if mark.exists() and json.loads(mark.read_text()) == wanted:
             continue
         print(f"Installing {name} into {folder / name}", file=sys.stderr)
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -70,7 +71,7 @@ def install(folder: Path, names: Sequence[str]) -> dict[str, str]:
         if why:
             absent[name] = why
         else:
-            mark.write_text(json.dumps(packages))
+            mark.write_text(json.dumps(wanted))
     return absent
 
 
