@@ -13,6 +13,23 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Self
 
+#: As drivers of browsers start it: it asks nobody for updates, and no keyring for what its cookies are sealed with.
+_OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-sync",
+    "--password-store=basic",
+    "--use-mock-keychain",
+)
+
 
 class PageServer:
     """Serves pages by their path, and keeps what they send home by POST."""
@@ -63,8 +80,7 @@ class PageServer:
 
         It takes up to five seconds on a busy machine of ours; another was not done after 15.
         """
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-        command = [chromium(), *options, f"--user-data-dir={folder}", f"{self.origin}{path}"]
+        command = [chromium(), *_OPTIONS, f"--user-data-dir={folder}", f"{self.origin}{path}"]
         begun, before = time.monotonic(), len(self.asked)
         with (folder / "log").open("wb") as log:
             browser = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
