@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 
 import apsw
 import pytest
@@ -285,6 +286,23 @@ async def test_a_damaged_file_is_refused_after_an_unclean_end(tmp_path):
     with pytest.raises(StoreCorrupt):
         await SqliteLog(tmp_path).open()
     assert path.read_bytes() == damaged
+
+
+def open_files():
+    return [path.resolve() for path in Path("/proc/self/fd").iterdir()]
+
+
+async def test_a_folder_that_cannot_be_opened_is_let_go_of(tmp_path):
+    """Where it comes out late that a file is damaged, nothing of what was open by then stays open."""
+    log = await SqliteLog(tmp_path).open()
+    await put(log, "s", 1)
+    await log.close()
+    database = apsw.Connection(str(tmp_path / "log-1.db"))
+    database.execute("UPDATE streams SET meta = x'00'")
+    database.close()
+    with pytest.raises(StoreCorrupt):
+        await SqliteLog(tmp_path).open()
+    assert [path for path in open_files() if path.is_relative_to(tmp_path)] == []
 
 
 class _WornFile(apsw.VFSFile):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,23 +76,25 @@ def _take_number(folder: Path) -> tuple[int, Lock]:
 
 def _open(folder: Path, durability: Durability, boot: str, vfs: str) -> _Opened:
     check_sqlite()
-    with store_errors():
+    with store_errors(), ExitStack() as undo:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lost = _lost(folder, durability, boot, vfs)
         shared = Shared(folder / "shared.db", durability, busy_ms=BUSY_MS, vfs=vfs)
+        undo.callback(shared.abandon)
         epoch = shared.epoch(boot, lost)
         number, lock = _take_number(folder)
-        try:
-            path = log_path(folder, number)
-            # The loop never waits for a lock; a commit in a thread may.
-            busy_ms = BUSY_MS if durability == "power" else 0
-            writer = Writer(path, durability, boot=boot, busy_ms=busy_ms, vfs=vfs)
-            shared.clear(number, 1 << 62)
-            own = View(path, number, durability, vfs)
-            return _Opened(number, lock, writer, own, own.load(own.reader), shared, epoch)
-        except BaseException:
-            lock.release()
-            raise
+        undo.callback(lock.release)
+        path = log_path(folder, number)
+        # The loop never waits for a lock; a commit in a thread may.
+        busy_ms = BUSY_MS if durability == "power" else 0
+        writer = Writer(path, durability, boot=boot, busy_ms=busy_ms, vfs=vfs)
+        undo.callback(writer.db.close)  # and nothing more: the file does not count as whole
+        shared.clear(number, 1 << 62)
+        own = View(path, number, durability, vfs)
+        undo.callback(own.reader.close)
+        found = _Opened(number, lock, writer, own, own.load(own.reader), shared, epoch)
+        undo.pop_all()
+        return found
 
 
 class Place:

@@ -205,6 +205,11 @@ class Shared:
         """Move the WAL into the file and overwrite what was deleted there."""
         await self._run(lambda: checkpoint(self._writer, truncate=True))
 
+    def abandon(self) -> None:
+        """Let go of the file in the thread that has opened it, before anything else was asked of it."""
+        self._reader.close()
+        self._writer.close()
+
     async def close(self) -> None:
         """Let go of the file."""
         await self._run(self._reader.close)
