@@ -227,6 +227,41 @@ def test_a_fault_is_what_the_error_says(detail, code, status):
     assert (error.code, error.status, error.detail) == (code, status, detail)
 
 
+@pytest.mark.parametrize(
+    ("detail", "status"),
+    [
+        (ErrorDetail(type="invalid_request_error", code="context_length_exceeded"), 400),
+        (ErrorDetail(type="invalid_request_error"), 400),
+        (ErrorDetail(code="invalid_prompt"), 400),
+        (ErrorDetail(type="invalid_request_error", code="model_not_found"), 404),
+        (ErrorDetail(type="request_too_large"), 413),
+        (ErrorDetail(type="UnprocessableEntityError", code="422"), 422),
+    ],
+)
+def test_a_fault_of_the_request_is_not_to_be_tried_again(detail, status):
+    """Neither by another upstream nor by the client: it would fail as it would with a 4xx."""
+    error = fault(detail)
+
+    assert (error.retryable, error.code, error.status, error.detail) == (False, "upstream_refused", status, detail)
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        ErrorDetail(),
+        ErrorDetail(code="server_error"),
+        ErrorDetail(type="BadRequestError", code="400"),
+        ErrorDetail(type="invalid_request_error", code="500"),
+        ErrorDetail(type="invalid_request_error", code="invalid_api_key"),
+        ErrorDetail(type="invalid_request_error", code="rate_limit_exceeded"),
+        ErrorDetail(type="overloaded_error"),
+    ],
+)
+def test_a_fault_that_need_not_be_the_requests_may_be_tried_again(detail):
+    """VLLM calls whatever fails in the middle a bad request; our credential is not the client's fault."""
+    assert fault(detail).retryable
+
+
 def test_outcomes_have_the_dialects_shape():
     """A failure shows the upstream's scrubbed error, a stop is told as what it is."""
     failed = outcome(State.FAILED, "upstream_refused", status=400, detail=DETAIL)

@@ -17,6 +17,23 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit
 _RATE_LIMITS = frozenset({"429", "rate_limit_exceeded", "rate_limit_error", "insufficient_quota", "requests", "tokens"})
 _OVERLOADS = frozenset({"503", "529", "overloaded_error", "overloaded", "server_is_overloaded", "slow_down"})
 _TIMEOUTS = frozenset({"408", "504", "timeout_error"})
+# A request that would fail again, by the status that an upstream refuses it with where nothing has begun.
+_REFUSALS = {
+    "content_filter": 400,
+    "context_length_exceeded": 400,
+    "invalid_prompt": 400,
+    "invalid_request": 400,
+    "invalid_request_error": 400,
+    "404": 404,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "413": 413,
+    "request_too_large": 413,
+    "415": 415,
+    "422": 422,
+}
+# What stands beside the same types, and is no fault of the request: the credential is ours.
+_CREDENTIALS = frozenset({"401", "403", "invalid_api_key", "authentication_error", "permission_error"})
 # Anthropic's types that this dialect has no like of.
 _FOREIGN_TYPES = frozenset(
     {
@@ -68,7 +85,10 @@ def is_flat_error(value: dict[str, Any]) -> bool:
 
 
 def fault(detail: ErrorDetail) -> UpstreamFault:
-    """What an error object in the middle of an answer means; ``code`` and ``status`` by what it says of itself."""
+    """What an error object in the middle of an answer means; ``code`` and ``status`` by what it says of itself.
+
+    A bare 400 says nothing: some servers call whatever fails in the middle a bad request.
+    """
     words = {detail.code.lower(), detail.type.lower()}
     if words & _RATE_LIMITS:
         return UpstreamFault(code="rate_limit", status=429, detail=detail)
@@ -76,7 +96,12 @@ def fault(detail: ErrorDetail) -> UpstreamFault:
         return UpstreamFault(code="overloaded", status=503, detail=detail)
     if words & _TIMEOUTS:
         return UpstreamFault(code="upstream_timeout", status=504, detail=detail)
-    return UpstreamFault(detail=detail)
+    refused = words & _REFUSALS.keys()
+    if not refused or words & _CREDENTIALS or detail.code.startswith("5"):
+        return UpstreamFault(detail=detail)
+    error = UpstreamFault(code="upstream_refused", status=max(_REFUSALS[word] for word in refused), detail=detail)
+    error.retryable = False
+    return error
 
 
 def error_body(code: str, message: str, type: str = "server_error", param: str = "") -> bytes:
