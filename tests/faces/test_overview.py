@@ -103,6 +103,27 @@ async def test_a_store_that_fails_is_shown_and_since_when():
             assert found["since"] > before["since"]
 
 
+async def test_the_overview_goes_on_while_the_streams_cannot_be_listed():
+    """What was seen of them stays, but for their speed; and that their store fails is told."""
+    upstream = Fake([chunk("a"), asyncio.Event()])
+    async with front(upstream) as at, at.open("POST", "/v1/chat/completions", ASKED) as asked:
+        await asked.piece()
+        async with at.open("GET", OVERVIEW) as exchange:
+            before = await shown(at, exchange)
+
+            async def fail(*_, **__):
+                raise StoreUnavailable
+
+            health = at.service.overview.__self__._health
+            health._probes["streams"] = health._probes["streams"]._replace(check=fail)
+            at.registry.log.list = fail
+            await at.clock.advance(PROBED)
+            found = before
+            while found["stores"][0]["healthy"]:
+                found = await shown(at, exchange, rounds=100)
+            assert [(row["id"], row["rate"]) for row in found["streams"]] == [(before["streams"][0]["id"], 0.0)]
+
+
 async def test_numbers_are_computed_once_for_all_who_look():
     async with front(keys=KEYRING) as at:
         taken = []

@@ -12,6 +12,7 @@ from headrace import __version__
 from headrace.core.log import Head, Overview
 from headrace.core.meters import Histograms, Labels, Meters
 from headrace.core.registry import Registry
+from headrace.errors import StoreError
 from headrace.model.outcome import State
 from headrace.observe.health import StoreHealth
 from headrace.observe.quantiles import Latest
@@ -107,15 +108,22 @@ class _Streams:
         self._everybody = everybody
         self._before: dict[str, int] = {}
         self._looked_at = 0.0
+        self._rows: list[dict[str, Any]] | None = None
 
     async def rows(self) -> list[dict[str, Any]]:
-        """What is shown of each. Raises StoreError."""
-        heads = await self._heads()
+        """What is shown of each. Raises StoreError where there has been no look before that one could go by."""
+        try:
+            heads = await self._heads()
+        except StoreError:
+            if self._rows is None:
+                raise
+            # Who looks wants to see just then that a store fails. Nothing grows that cannot be written.
+            return [{**row, "rate": 0.0} for row in self._rows]
         now = self._registry.clock.monotonic()
         seconds, self._looked_at = now - self._looked_at, now
         before, self._before = self._before, {head.id: head.tail for head in heads if head.outcome is None}
         readers = self._registry.readers()
-        return [
+        self._rows = [
             {
                 **self._row(head),
                 "rate": (head.tail - before[head.id]) / seconds if head.id in before and seconds > 0 else 0.0,
@@ -123,6 +131,7 @@ class _Streams:
             }
             for head in heads
         ]
+        return self._rows
 
     async def _heads(self) -> list[Head]:
         log = self._registry.log
