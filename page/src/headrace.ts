@@ -135,7 +135,9 @@ class Patience {
   /** Wait after an attempt that came to nothing. Throws Unreachable, or what the signal was aborted with. */
   async pause(cause?: unknown, first = 500): Promise<void> {
     const { signal, onstate, timeout = SILENCE } = this.#options;
-    const growing = Math.min(first * 2 ** Math.min(this.#tries++, 6), Math.max(first, 15_000)) * (1 + Math.random() / 2);
+    // What is short, or nothing, has to grow too: nobody is to be asked hundreds of times a second.
+    const doubled = Math.max(first, 1) * 2 ** Math.min(this.#tries++, 14);
+    const growing = Math.min(doubled, Math.max(first, 15_000)) * (1 + Math.random() / 2);
     const pause = Math.max(growing, cause instanceof Away ? cause.after : 0);
     // A server on this machine is there without a network, so attempts go on; but nobody is to blame.
     const offline = globalThis.navigator?.onLine === false;

@@ -158,6 +158,18 @@ test("nobody comes back sooner than the server has asked", async () => {
   for (const pause of pauses) assert.ok(Number(pause) >= 40 && Number(pause) <= 120, String(pause));
 });
 
+test("a server that asks for no pause at all, and goes away, is asked less and less often", async () => {
+  const pauses: number[] = [];
+  const enough = new AbortController();
+  const onstate = (state: string, detail?: unknown): void => {
+    if (state === "waiting" && pauses.push(Number(detail)) === 8) enough.abort();
+  };
+  const replies = [Promise.resolve(new Response("retry: 0\n\n", { headers: { "content-type": "text/event-stream" } }))];
+  const away = (): Promise<Response> => replies.shift() ?? Promise.reject(new TypeError("away"));
+  await assert.rejects(all(follow("http://server/", { fetch: away, patience: Infinity, signal: enough.signal, onstate })), { name: "AbortError" });
+  assert.ok(pauses.at(-1)! >= 64, String(pauses));
+});
+
 test("patience ends, and tells what went wrong", async () => {
   const since = Date.now();
   await assert.rejects(followed([status(503)], { patience: 300 }), (error: Unreachable) => {
