@@ -19,13 +19,14 @@ test("conversations keep their order within their periods", () => {
   assert.deepEqual(groups.map(([period, group]) => [period, ...group.map(({ id }) => id)]), [["today", "a", "b"], ["older", "c"]]);
 });
 
-test("a rate counts from the first piece, and only after a while", () => {
+test("a rate counts from the first pieces, and only after a while", () => {
   const rate = new Rate();
   rate.count(0, 0);
   rate.count(1, 1000);
   rate.count(10, 1200);
+  rate.count(20, 1600);
   assert.equal(rate.perSecond, null);
-  rate.count(101, 3000);
+  rate.count(100, 3000);
   assert.equal(rate.perSecond, 50);
 });
 
@@ -34,4 +35,12 @@ test("what came at once, when a stream was rejoined, is not counted as fast", ()
   rate.count(5000, 0);
   rate.count(5100, 1000);
   assert.equal(rate.perSecond, 100);
+});
+
+test("nor is what came at once but one piece after the other", () => {
+  const rate = new Rate();
+  for (let piece = 1; piece <= 5000; piece += 1) rate.count(piece, piece / 50);
+  rate.count(5002, 200);
+  for (let piece = 5003; piece <= 5102; piece += 1) rate.count(piece, 200 + (piece - 5002) * 20);
+  assert.equal(rate.perSecond, 50);
 });
