@@ -1,10 +1,12 @@
 """The server as its client sees it: asked until it answers, and no longer than it is awaited."""
 
+import asyncio
 import socket
 import time
 
 import pytest
-from tests.client.scripted import CUT, Naps, Scripted, answer
+from tests.client.scripted import CUT, Naps, Scripted, answer, stream
+from tests.client.told import blocks
 
 from headrace.client import AsyncClient, Client
 from headrace.client.errors import Gone, Refused, Unreachable
@@ -102,6 +104,50 @@ async def test_a_server_that_hangs_is_given_up_when_patience_is_over(both, monke
             async with AsyncClient(url, patience=0) as client:
                 with pytest.raises(Unreachable):
                     await client.cancel("st_1")
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("both", ["sync", "async"])
+async def test_an_answer_of_a_server_that_hangs_is_given_up_when_patience_is_over(both, monkeypatch):
+    """Whether it is to be started or followed."""
+    monkeypatch.setattr("headrace.client.patience.AT_ONCE", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        url = f"http://127.0.0.1:{hung.getsockname()[1]}"
+        if both == "sync":
+            for reply in (Client(url, patience=0).chat("m", "Hi"), Client(url, patience=0).follow("st_1")):
+                with pytest.raises(Unreachable):
+                    reply.text()
+        else:
+            async with AsyncClient(url, patience=0) as client:
+                for awaited in (client.chat("m", "Hi"), client.follow("st_1")):
+                    with pytest.raises(Unreachable):
+                        await awaited.text()
+
+
+@pytest.mark.parametrize("both", ["sync", "async"])
+async def test_an_answer_may_be_silent_whatever_the_patience(both, monkeypatch):
+    """Once it has begun, keep-alives are what is waited for."""
+    monkeypatch.setattr("headrace.client.patience.AT_ONCE", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        url = f"http://127.0.0.1:{slow.getsockname()[1]}"
+        playing = asyncio.create_task(asyncio.to_thread(_play_slowly, slow))
+        if both == "sync":
+            assert await asyncio.to_thread(Client(url, patience=0).follow("st_1").text) == "é\n\n日x"
+        else:
+            async with AsyncClient(url, patience=0) as client:
+                assert await client.follow("st_1").text() == "é\n\n日x"
+        await playing
+
+
+def _play_slowly(server):
+    """An answer whose first word comes long after its head."""
+    head, _, body = stream(*blocks()).partition(b"\r\n\r\n")
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(head + b"\r\n\r\n")
+        time.sleep(1.3)
+        connection.sendall(body)
 
 
 def test_a_poll_may_be_silent_whatever_the_patience(monkeypatch):

@@ -23,9 +23,12 @@ class Link:
         self._exchange: Exchange | None = None
         self._silence = SILENCE
 
-    async def send(self, asked: Asked, silence: float = SILENCE) -> Head:
-        """Ask, and wait for the head of the reply. So many seconds without a byte of it are a loss. Raises Lost."""
-        self._silence = silence
+    async def send(self, asked: Asked, silence: float = SILENCE, *, later: float | None = None) -> Head:
+        """Ask, and wait for the head of the reply. So many seconds without a byte of it are a loss. Raises Lost.
+
+        ``later`` is the same for its body, where that is another.
+        """
+        self._silence = silence if later is None else later
         url = self._address.url + asked.path
         headers = {**self._address.headers, **asked.headers}
         try:
@@ -91,7 +94,8 @@ class AsyncServer:
         try:
             while following.goes_on():
                 try:
-                    following.replied(await self._link.send(following.asked()))
+                    asked, silence = following.asked(), following.silence()
+                    following.replied(await self._link.send(asked, silence, later=SILENCE))
                     while following.goes_on() and (data := await self._link.read()):
                         for event in following.received(data):
                             yield event

@@ -1,8 +1,8 @@
 """Following one answer to its end, over however many connections that takes: all that is decided, and no network.
 
-A connection is made for ``asked()``; what it says goes into ``replied`` and ``received``; when it is over, however it
-ended, ``pause`` says how long to wait before the next one. That goes on until there is an ``outcome``. So the sync and
-the async client are loops of a few lines.
+A connection is made for ``asked()``, and given up where no head comes in ``silence()``; what it says goes into
+``replied`` and ``received``; when it is over, however it ended, ``pause`` says how long to wait before the next one.
+That goes on until there is an ``outcome``. So the sync and the async client are loops of a few lines.
 """
 
 from collections.abc import Iterator
@@ -72,6 +72,10 @@ class Following:
         cursor = "" if self._only_end else self.cursor
         headers = {"last-event-id": cursor} if cursor else {}
         return Asked("GET", f"/v1/streams/{quote(self.id, safe='')}{query}", headers=headers)
+
+    def silence(self) -> float:
+        """Seconds for which to wait for the head of the reply to that; a body may be silent for longer."""
+        return self._patience.asked()
 
     def replied(self, head: Head) -> None:
         """The head of a reply. Raises Refused where it is of no Headrace."""

@@ -15,8 +15,8 @@ TO_STOP = 3.0
 PAUSES = (0.1, 5.0)
 #: Seconds of silence after which a connection counts as lost; a server that is there is heard from every fifteen.
 SILENCE = 45.0
-#: The same of a question that is answered at once, where less patience is left than that: a server takes up to five to
-#: stop an answer, and as many to find that an upstream does not tell its models.
+#: The same until the head of a reply, where less patience is left than that: a server takes up to five to stop an
+#: answer, to find that an upstream does not tell its models, and to say that an answer has begun.
 AT_ONCE = 10.0
 
 #: Seconds for which a server lets an answer linger at most.

@@ -28,8 +28,11 @@ class Link:
         self._headers = address.headers
         self._response: http.client.HTTPResponse | None = None
 
-    def send(self, asked: Asked, silence: float = SILENCE) -> Head:
-        """Ask, and wait for the head of the reply. So many seconds without a byte of it are a loss. Raises Lost."""
+    def send(self, asked: Asked, silence: float = SILENCE, *, later: float | None = None) -> Head:
+        """Ask, and wait for the head of the reply. So many seconds without a byte of it are a loss. Raises Lost.
+
+        ``later`` is the same for its body, where that is another.
+        """
         self._connection.timeout = silence
         if self._connection.sock is not None:
             self._connection.sock.settimeout(silence)
@@ -37,7 +40,10 @@ class Link:
             self._connection.request(
                 asked.method, self._root + asked.path, asked.body or None, {**self._headers, **asked.headers}
             )
+            sock = self._connection.sock  # which the reply may keep for itself
             self._response = self._connection.getresponse()
+            if later is not None:
+                sock.settimeout(later)
         except _LOST:
             raise Lost from None
         return Head(self._response.status, {name.lower(): value for name, value in self._response.getheaders()})
@@ -94,7 +100,7 @@ class Server:
         try:
             while following.goes_on():
                 try:
-                    following.replied(self._link.send(following.asked()))
+                    following.replied(self._link.send(following.asked(), following.silence(), later=SILENCE))
                     while following.goes_on() and (data := self._link.read()):
                         yield from following.received(data)
                 except Lost:
