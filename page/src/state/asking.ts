@@ -3,8 +3,8 @@ import { batch } from "@preact/signals";
 import { conversations, streams, type Ask, type Asked, type Message, type Part, type Said } from "../api.ts";
 import { token } from "../headrace.ts";
 import { preferences } from "../preferences.ts";
-import { confirm, growing, leaf, path, refresh, shown, unsent, type Shown } from "./conversation.ts";
-import { draft } from "./draft.ts";
+import { confirm, growing, leaf, open, path, refresh, shown, unsent, type Shown } from "./conversation.ts";
+import { restore } from "./draft.ts";
 import { awaited } from "./live.ts";
 import { modelOf } from "./models.ts";
 import { dismiss, tell } from "./notice.ts";
@@ -48,11 +48,19 @@ async function ask(wish: Wish): Promise<void> {
   try {
     await submit(at, request, stop.signal);
   } catch (error) {
-    withdraw(request, wish, stop.signal.aborted ? null : error);
+    withdraw(request, wish);
+    const again = wish.text === undefined ? () => void askAgain(at.id, wish) : undefined;
+    if (!stop.signal.aborted) tell(error, again);
   } finally {
     stops.delete(request.id);
     wait(request.id, false);
   }
+}
+
+/** In its own conversation; another one may be shown by now. */
+async function askAgain(conversation: string, wish: Wish): Promise<void> {
+  await open(conversation);
+  if (shown.value.id === conversation && !shown.value.loading) await ask(wish);
 }
 
 function requested(at: Shown, wish: Wish): Ask {
@@ -113,14 +121,13 @@ function save(title: string): void {
 }
 
 /** Take back what the server has not taken; what was written is written still. */
-function withdraw(request: Ask, wish: Wish, error: unknown): void {
+function withdraw(request: Ask, wish: Wish): void {
   const gone = new Set([request.id, request.message?.id]);
   batch(() => {
     unsent.value = unsent.value.filter((message) => !gone.has(message.id));
     if (leaf.value === request.id) leaf.value = request.parent;
   });
-  if (wish.text !== undefined && draft.value.text === "") draft.value = { text: wish.text, pictures: wish.pictures ?? [] };
-  if (error) tell(error, wish.text === undefined ? () => void ask(wish) : undefined);
+  if (wish.text !== undefined) restore(wish.text, wish.pictures ?? []);
   void refresh();
 }
 
@@ -136,12 +143,13 @@ export async function stop(): Promise<void> {
   keepFocus();
 }
 
-async function stopOne({ id, stream }: Message): Promise<void> {
+async function stopOne(message: Message): Promise<void> {
+  const { id, stream } = message;
   if (stream === null) return stops.get(id)?.abort();
   try {
     await persistently((until) => streams.cancel(stream, until), { signal: AbortSignal.timeout(30_000), timeout: 10_000 });
     await refresh();
   } catch (error) {
-    tell(error, () => void stop());
+    tell(error, () => void stopOne(message)); // and none of another conversation's
   }
 }

@@ -17,6 +17,12 @@ export const draft = signal<Draft>({ text: "", pictures: [] });
 
 export const write = (text: string): void => void (draft.value = { ...draft.value, text });
 
+/** Put back what was not taken, before what has been written since. */
+export function restore(text: string, given: readonly Part[]): void {
+  const { text: since, pictures } = draft.value;
+  draft.value = { text: [text, since].filter((one) => one.trim()).join("\n\n"), pictures: [...given, ...pictures] };
+}
+
 /** Add pictures from files, as many as there may be. */
 export async function attach(files: Iterable<File>): Promise<void> {
   const wanted = [...files];

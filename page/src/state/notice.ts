@@ -1,7 +1,7 @@
 // What went wrong with something that was asked for, and what can be done now.
 import { signal } from "@preact/signals";
 import { UNREACHED } from "../api.ts";
-import { Refused } from "../headrace.ts";
+import { Refused, Unreachable } from "../headrace.ts";
 import { words } from "../words.ts";
 import { isOver } from "./session.ts";
 
@@ -15,7 +15,7 @@ export const notice = signal<Notice | null>(null);
 /** What an error says to a person. */
 export function explained(error: unknown): string {
   const said = words.value;
-  if (error instanceof DOMException && error.name === "TimeoutError") return said.unreachable;
+  if (error instanceof Unreachable || (error instanceof DOMException && error.name === "TimeoutError")) return said.unreachable;
   if (!(error instanceof Refused)) return said.failedHere;
   if (error.status === UNREACHED) return said.unreachable;
   const known: Record<number, string> = { 401: said.sessionOver, 404: said.notFound, 413: said.tooLarge, 429: said.tooMany };
