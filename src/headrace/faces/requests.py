@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from headrace.core.log import Head, Name
 from headrace.core.stream import NOTHING_SEEN, Cursor, parse_event_id
@@ -15,11 +15,18 @@ _MAX_KEY = 255
 
 
 async def body_of(request: Request) -> bytes:
-    """The whole body; the guard in front bounds it. Raises RequestError where the client leaves before its end."""
-    try:
-        return await request.body()
-    except ClientDisconnect:
-        raise RequestError("The request's body did not come to its end.") from None
+    """The whole body; the guard in front bounds it. Raises RequestError where the client leaves before its end.
+
+    Asked once for a request: it is taken as the server brings it, for the framework would make a task for it.
+    """
+    parts = []
+    while True:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise RequestError("The request's body did not come to its end.")
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def query_of(request: Request) -> str:

@@ -119,6 +119,9 @@ def configure(settings: Log) -> Sink:
     """Have everything logged as the settings say, on standard error."""
     sink = Sink(2)
     sink.setFormatter(JsonFormatter() if settings.format == "json" else ConsoleFormatter())
+    # What no line of ours tells is not looked up for each (the standard library's HOWTO, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - it is how this is switched off
     root = logging.getLogger()
     root.handlers[:] = [sink]
     atexit.register(sink.flush)

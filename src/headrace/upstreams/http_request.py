@@ -6,6 +6,7 @@ Nothing that is not plain HTTP leaves here: a value with a line break in it is r
 
 import re
 from collections.abc import AsyncIterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -70,6 +71,7 @@ def outgoing(method: str, url: str, headers: Mapping[str, str], body: Body = Non
     return Request(origin, method, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), body, length)
 
 
+@lru_cache(256)  # a server asks a few URLs again and again
 def _place(url: str) -> tuple[Origin, str, str]:
     """The origin, what its Host header says, and the target. Raises ValueError."""
     if not _URL.fullmatch(url):
