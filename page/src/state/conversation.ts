@@ -49,7 +49,13 @@ function show(next: Shown): void {
 /** Begin a new conversation; the server hears of it with the first message. */
 export function begin(): void {
   show(blank());
-  history.pushState(null, "", location.pathname);
+  if (location.hash) history.pushState(null, "", location.pathname);
+}
+
+/** Begin anew in the place of a conversation that is gone: who goes back would only come here again. */
+export function leave(): void {
+  history.replaceState(null, "", location.pathname);
+  begin();
 }
 
 /** Show a conversation. One that is not there is told, and a new one begun. */
@@ -67,17 +73,22 @@ export const named = (): string => /^#([\w-]{1,64})$/.exec(location.hash)?.[1] ?
 let changes = 0;
 /** How many of the changes are still on their way to the server. */
 let underway = 0;
+/** Counts what is fetched, and which of it was taken last: what is older and comes later is not to be taken. */
+let fetches = 0;
+let newest = 0;
 
 /** Fetch the shown conversation anew; `until` gives that up. */
 export async function refresh(until?: AbortSignal): Promise<void> {
   const { id, saved } = shown.value;
   const before = changes;
   if (!saved) return;
+  const mine = (fetches += 1);
   try {
     const found = await conversations.read(id, until);
-    if (shown.value.id !== id) return;
-    if (before === changes) take(found);
-    else await refresh(until);
+    if (shown.value.id !== id || mine < newest) return;
+    if (before !== changes) return await refresh(until);
+    newest = mine;
+    take(found);
   } catch (error) {
     if (shown.value.id === id && !until?.aborted) lose(error);
   }
@@ -119,7 +130,7 @@ function settled(message: Message): Message {
 }
 
 function lose(error: unknown): void {
-  if (error instanceof Refused && error.status === 404) begin();
+  if (error instanceof Refused && error.status === 404) leave();
   if (shown.value.loading || !(error instanceof Refused && error.status === UNREACHED)) tell(error);
 }
 

@@ -1,7 +1,7 @@
 // The list of conversations, as the server has it.
 import { signal } from "@preact/signals";
 import { conversations, type Summary } from "../api.ts";
-import { begin, shown } from "./conversation.ts";
+import { leave, shown } from "./conversation.ts";
 import { tell } from "./notice.ts";
 
 export const summaries = signal<readonly Summary[]>([]);
@@ -71,5 +71,5 @@ export async function remove(id: string): Promise<void> {
 /** A conversation is gone, here or from another device. */
 export function drop(id: string): void {
   summaries.value = summaries.value.filter((one) => one.id !== id);
-  if (shown.value.id === id) begin();
+  if (shown.value.id === id) leave();
 }
