@@ -297,6 +297,7 @@ def _manners(settings: Settings) -> Manners:
     return Manners(
         gate=settings.server.gate,
         first=settings.deadlines.first,
+        idle=settings.deadlines.idle,
         send_timeout=settings.deadlines.send,
         linger=settings.on_leave.default,
         api_chat=settings.on_leave.api_chat,

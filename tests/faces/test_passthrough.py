@@ -1,20 +1,27 @@
 """Other calls of an upstream pass through: to the right one, in pieces, and cut where they are cut."""
 
+import asyncio
+
 import pytest
 from tests.faces.front import ALICE, KEYS, Fake, bearer, front
 
+from headrace.config import Deadlines
 from headrace.errors import UpstreamTruncated
 from headrace.model.dialect import CHAT, MESSAGES
 from headrace.upstreams.prepare import prepared
+
+#: A piece that never comes.
+SILENCE = object()
 
 
 class Answer:
     """A response in pieces; an error among them is raised."""
 
-    def __init__(self, status, headers, pieces):
+    def __init__(self, status, headers, pieces, let_go):
         self.status = status
         self.headers = headers
         self.released = False
+        self._let_go = let_go
         self._pieces = list(pieces)
 
     async def read_some(self):
@@ -23,10 +30,13 @@ class Answer:
         piece = self._pieces.pop(0)
         if isinstance(piece, Exception):
             raise piece
+        if piece is SILENCE:
+            await asyncio.Event().wait()
         return piece
 
     def release(self):
         self.released = True
+        self._let_go.set()
 
 
 class Forwarder(Fake):
@@ -36,6 +46,7 @@ class Forwarder(Fake):
         super().__init__(**options)
         self.forwarded = []
         self.last = None
+        self.let_go = asyncio.Event()
         self._pieces = pieces
 
     async def forward(self, method, path, query, headers, body=None):
@@ -43,7 +54,7 @@ class Forwarder(Fake):
             body = b"".join([piece async for piece in body])
         self.forwarded.append((method, path, query, dict(headers), body))
         type = {"content-type": "audio/mpeg", "set-cookie": "a=b", "content-length": "6", "server": "x"}
-        self.last = Answer(201, type, self._pieces)
+        self.last = Answer(201, type, self._pieces, self.let_go)
         return self.last
 
 
@@ -69,6 +80,31 @@ async def test_an_answer_that_is_cut_is_cut():
         reply = await at.ask("GET", "/v1/files/1/content")
     assert (reply.body, reply.complete) == (b"one", False)
     assert upstream.last.released
+
+
+@pytest.mark.parametrize(
+    ("deadlines", "pieces", "told"),
+    [
+        (Deadlines(first=20.0, idle=0.05), [b"one", SILENCE], b"one"),
+        (Deadlines(first=0.05, idle=20.0), [SILENCE], b""),
+    ],
+)
+@pytest.mark.timeout(15)
+async def test_an_answer_that_stalls_is_cut_and_its_upstream_let_go(deadlines, pieces, told):
+    """Its first piece has as long as any answer's first word, each later one as long as any answer's next."""
+    async with front(upstream := Forwarder(pieces), deadlines=deadlines) as at:
+        reply = await at.ask("GET", "/v1/files/1/content")
+    assert (reply.status, reply.body, reply.complete) == (201, told, False)
+    assert upstream.last.released
+
+
+@pytest.mark.timeout(15)
+async def test_a_client_that_takes_nothing_lets_the_upstream_go():
+    """It is there, but its connection is full."""
+    async with front(upstream := Forwarder([b"x"] * 1000), deadlines=Deadlines(send=0.05)) as at:
+        async with at.open("GET", "/v1/files/1/content") as exchange:
+            exchange.hold()
+            await upstream.let_go.wait()
 
 
 async def test_a_client_that_leaves_lets_the_upstream_go():

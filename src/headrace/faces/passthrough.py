@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from headrace.core.routing import Forwarded, Forwarding, speaks
 from headrace.errors import Forbidden, NotFound, UpstreamError, UpstreamTimeout
@@ -24,7 +24,7 @@ from headrace.faces.access import limits
 from headrace.faces.access.auth import Caller, caller
 from headrace.faces.reply import left
 from headrace.faces.requests import body_of, query_of
-from headrace.faces.service import Service, service
+from headrace.faces.service import Manners, Service, service
 from headrace.faces.starting import targets_of
 from headrace.model.dialect import MESSAGES
 from headrace.wire.json_object import encode, lenient
@@ -111,7 +111,7 @@ async def passed(
             answer = await forwarder.forward(request.method, path, query_of(request), headers, body)
     except TimeoutError:
         raise UpstreamTimeout from None
-    return PassedReply(answer)
+    return PassedReply(answer, at.manners)
 
 
 async def _target(request: Request, at: Service, who: Caller) -> tuple[Forwarding, bytes | AsyncIterator[bytes] | None]:
@@ -157,13 +157,17 @@ def _first(request: Request, at: Service) -> Forwarding:
 
 
 class PassedReply(Response):
-    """An upstream's response on its way to the client, piece by piece. Where it is cut, so is this."""
+    """An upstream's response on its way to the client, piece by piece. Where it is cut, so is this.
 
-    def __init__(self, answer: Forwarded) -> None:
+    So it is where the upstream falls silent, or the client takes nothing, for longer than the deadlines allow.
+    """
+
+    def __init__(self, answer: Forwarded, manners: Manners) -> None:
         self.status_code = answer.status
         self.background = None
         self.init_headers({name: answer.headers[name] for name in _PASSED if name in answer.headers})
         self._answer = answer
+        self._manners = manners
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Relay. Returns early, which cuts the connection, where the upstream's body does not come to its end."""
@@ -178,10 +182,23 @@ class PassedReply(Response):
             self._answer.release()
 
     async def _relay(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        wait = self._manners.first  # a model that has said 200 may still be thinking
         try:
-            while data := await self._answer.read_some():
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-        except UpstreamError:
+            head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await self._tell(send, head)
+            while data := await self._next(wait):
+                await self._tell(send, {"type": "http.response.body", "body": data, "more_body": True})
+                wait = self._manners.idle
+            await self._tell(send, {"type": "http.response.body", "body": b"", "more_body": False})
+        except (UpstreamError, TimeoutError):
             return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _next(self, seconds: float) -> bytes:
+        """The next piece, where it comes in time; empty at the end. Raises UpstreamError and TimeoutError."""
+        async with asyncio.timeout(seconds):
+            return await self._answer.read_some()
+
+    async def _tell(self, send: Send, message: Message) -> None:
+        """Send, where the client takes it in time. Raises TimeoutError."""
+        async with asyncio.timeout(self._manners.send_timeout):
+            await send(message)

@@ -32,6 +32,7 @@ class Manners:
 
     gate: float
     first: float
+    idle: float
     send_timeout: float
     linger: LeavePolicy
     #: The same for `/api/chat`.
