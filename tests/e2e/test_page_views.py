@@ -142,8 +142,13 @@ def test_protected_server_asks_for_key(browser: Browser, tmp_path: Path) -> None
         expect(page.locator("#message")).to_be_visible()
         assert KEY not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
         assert not [url for url in asked if KEY in url]
+        sessions = f"{server.url}/api/session"
+        page.route(sessions, lambda route: route.abort() if route.request.method == "DELETE" else route.continue_())
         page.get_by_role("button", name="Settings").click()
         page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+        page.unroute(sessions)
+        page.get_by_role("button", name="Try again").click()
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
         context.close()
 

@@ -14,8 +14,12 @@ export async function look(): Promise<void> {
 
 /** Exchange a key for a session. Throws Refused where it is none. */
 export async function signIn(key: string): Promise<void> {
+  const before = session.value?.owner ?? null;
   await calls.enter(key);
-  await look();
+  const found = await calls.look();
+  // What one person's session has left on this page is not for the next one.
+  if (before !== null && found.owner !== before) return location.reload();
+  session.value = found;
 }
 
 export async function signOut(): Promise<void> {

@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import type { Settings as Sampling } from "../api.ts";
 import { prefer, preferences, type Language, type Theme } from "../preferences.ts";
 import { configure, shown } from "../state/conversation.ts";
+import { tell } from "../state/notice.ts";
 import { settingsShown } from "../state/screen.ts";
 import { session, signOut } from "../state/session.ts";
 import { words } from "../words.ts";
@@ -15,12 +16,22 @@ export function Settings() {
       <Conversation />
       <Browser />
       {session.value?.protected && (
-        <button type="button" class="plain" onClick={() => void signOut()}>
+        <button type="button" class="plain" onClick={() => void leave()}>
           {words.value.signOut}
         </button>
       )}
     </Dialog>
   );
+}
+
+/** Nobody is to think that a session has ended which has not. */
+async function leave(): Promise<void> {
+  try {
+    await signOut();
+  } catch (error) {
+    settingsShown.value = false;
+    tell(error, () => void leave());
+  }
 }
 
 function Conversation() {
