@@ -122,6 +122,16 @@ def test_theme_is_remembered(house: PageHouse, context: BrowserContext) -> None:
     assert _paper(chat.page) != light
 
 
+def test_escape_ends_a_composition_and_leaves_the_search(house: PageHouse, context: BrowserContext) -> None:  # noqa: F811
+    """While an input method composes, Escape is its own; otherwise it clears what is searched for."""
+    search = house.open(context).page.get_by_role("searchbox")
+    search.fill("重要")
+    search.dispatch_event("keydown", {"key": "Escape", "isComposing": True})
+    expect(search).to_have_value("重要")
+    search.dispatch_event("keydown", {"key": "Escape"})
+    expect(search).to_have_value("")
+
+
 def test_protected_server_asks_for_key(browser: Browser, tmp_path: Path) -> None:  # noqa: F811
     """A key is exchanged for a session that scripts cannot read; it is in no address and no storage."""
     with HeadraceServer(tmp_path, f'[keys]\nme = "{KEY}"\n') as server:

@@ -3,6 +3,7 @@ import { useRef } from "preact/hooks";
 import type { Summary } from "../api.ts";
 import { byPeriod } from "../model/days.ts";
 import { begin, open, shown } from "../state/conversation.ts";
+import { isComposing } from "../state/keys.ts";
 import { find, hasMore, more, search, summaries } from "../state/library.ts";
 import { focusOn, listShown, MESSAGE, SEARCH, settingsShown, uncover } from "../state/screen.ts";
 import { words } from "../words.ts";
@@ -60,6 +61,7 @@ function Search() {
     timer.current = setTimeout(() => void find(text.trim()), CALM);
   };
   const onKeyDown = (event: KeyboardEvent & { currentTarget: HTMLInputElement }): void => {
+    if (isComposing(event)) return; // the key belongs to the input method
     if (event.key === "Enter" && !event.currentTarget.value) beginHere();
     if (event.key !== "Escape" || !event.currentTarget.value) return;
     event.preventDefault();
