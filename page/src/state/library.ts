@@ -10,31 +10,38 @@ export const hasMore = signal(false);
 
 let latest = new AbortController();
 
+/** What was searched for when the list was fetched. */
+let sought = "";
+
 /** Fetch the list's beginning anew, as far as it has been seen. */
 export async function list(): Promise<void> {
   const found = await page("");
   if (!found) return;
   const ids = new Set(found.data.map((summary) => summary.id));
   const oldest = found.data.at(-1)?.updated ?? 0;
-  const beyond = found.has_more ? summaries.value.filter((one) => one.updated < oldest && !ids.has(one.id)) : [];
-  summaries.value = [...found.data, ...beyond];
-  hasMore.value = found.has_more;
+  const goesOn = found.has_more && sought === search.value;
+  const beyond = goesOn ? summaries.value.filter((one) => one.updated < oldest && !ids.has(one.id)) : [];
+  take([...found.data, ...beyond], found.has_more);
 }
 
 /** The conversations in which something is said, or those of which the title says it. */
 export async function find(text: string): Promise<void> {
   search.value = text;
   const found = await page("");
-  if (!found) return;
-  summaries.value = found.data;
-  hasMore.value = found.has_more;
+  if (found) take(found.data, found.has_more);
 }
 
 export async function more(): Promise<void> {
   const found = await page(summaries.value.at(-1)?.id ?? "");
   if (!found) return;
-  summaries.value = [...summaries.value, ...found.data];
-  hasMore.value = found.has_more;
+  const ids = new Set(summaries.value.map((summary) => summary.id));
+  take([...summaries.value, ...found.data.filter((summary) => !ids.has(summary.id))], found.has_more);
+}
+
+function take(listed: readonly Summary[], more: boolean): void {
+  sought = search.value;
+  summaries.value = listed;
+  hasMore.value = more;
 }
 
 /** One page; null where a later call has overtaken this one, or it failed. */
@@ -42,7 +49,8 @@ async function page(before: string) {
   latest.abort();
   const mine = (latest = new AbortController());
   try {
-    return await conversations.list(search.value, before, mine.signal);
+    const found = await conversations.list(search.value, before, mine.signal);
+    return mine.signal.aborted ? null : found;
   } catch (error) {
     if (!mine.signal.aborted) tell(error, () => void list());
     return null;
