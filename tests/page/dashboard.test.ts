@@ -1,7 +1,11 @@
 // The dashboard's own logic: numbers as people read them, and the minutes that the plots show.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import "./window.ts";
 import { age, bytes, count, digits, duration } from "../../page/src/dashboard/format.ts";
+import { words } from "../../page/src/dashboard/words.ts";
+import { prefer } from "../../page/src/preferences.ts";
+import { words as ofChat } from "../../page/src/words.ts";
 
 test("a time has two units at most", () => {
   const told = [0, 59.9, 60, 3599, 3600, 86_399, 90_000, -1].map(age);
@@ -17,4 +21,12 @@ test("amounts have few digits", () => {
   assert.deepEqual([null, 0, 999, 1000, 412_000_000, 5e15].map(bytes), ["–", "0 B", "999 B", "1 KB", "412 MB", "5000 TB"]);
   assert.deepEqual([0, 999, 12_345.6].map(count), ["0", "999", "12\u202f346"]);
   assert.deepEqual([0, 1.04, 9.96, 10.4].map(digits), ["0", "1", "10", "10"]);
+});
+
+test("a token has one name on both pages, in both languages", () => {
+  for (const language of ["en", "zh"] as const) {
+    prefer({ language });
+    const unit = ofChat.value.perSecond("").trim().toLowerCase();
+    assert.ok(words.value.rate.toLowerCase().endsWith(unit), `${words.value.rate}, ${unit}`);
+  }
 });
