@@ -7,6 +7,7 @@ import { regenerate, send, stop } from "../../page/src/state/asking.ts";
 import { begin, leaf, shown } from "../../page/src/state/conversation.ts";
 import { draft } from "../../page/src/state/draft.ts";
 import { explained, notice } from "../../page/src/state/notice.ts";
+import { pause } from "../../page/src/state/trying.ts";
 
 const ANSWER = { id: "ans_1", parent: null, role: "assistant", text: "", parts: [], model: "m", stream: "st_1", usage: null, created: 1 };
 const LIMIT = { timeout: 10_000 };
@@ -118,4 +119,8 @@ test("to try an answer again asks in its own conversation, though another one is
 
 test("a server that stays away is no fault of the page", () => {
   assert.equal(explained(new Unreachable("away")), "The server cannot be reached.");
+});
+
+test("what was stopped before it has to wait does not wait", LIMIT, async () => {
+  await assert.rejects(pause(3000, AbortSignal.abort()), { name: "AbortError" });
 });

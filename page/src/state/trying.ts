@@ -45,7 +45,8 @@ async function attempts<Reply>(run: (signal: AbortSignal) => Promise<Reply>, how
 }
 
 /** Wait, but no longer than until the network comes back. Throws when stopped. */
-export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted(); // it would not say so again
   return new Promise((resolve, reject) => {
     const over = new AbortController();
     const end = (settle: () => void) => () => {
