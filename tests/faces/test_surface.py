@@ -140,7 +140,7 @@ class Counting(Forwarder):
 
     async def forward(self, method: str, path: str, *rest: Any) -> Answer:
         if path.endswith("/count_tokens"):
-            return Answer(200, {"content-type": "application/json"}, [b'{"input_tokens":1}'])
+            return Answer(200, {"content-type": "application/json"}, [b'{"input_tokens":1}'], self.let_go)
         return await super().forward(method, path, *rest)
 
 
