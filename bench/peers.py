@@ -45,8 +45,8 @@ LITELLM_ENVIRONMENT = {
 
 
 def default_folder() -> Path:
-    """Where peers are kept between runs: HEADRACE_BENCH_PEERS, or a cache folder."""
-    return Path(os.environ.get("HEADRACE_BENCH_PEERS") or Path.home() / ".cache" / "headrace-bench")
+    """Where peers are kept between runs: BENCH_PEERS (not HEADRACE_…, which the server takes for a setting), or a cache."""
+    return Path(os.environ.get("BENCH_PEERS") or Path.home() / ".cache" / "headrace-bench")
 
 
 def versions() -> dict[str, dict[str, str]]:
