@@ -45,7 +45,7 @@ LITELLM_ENVIRONMENT = {
 
 
 def default_folder() -> Path:
-    """Where peers are kept between runs: BENCH_PEERS (not HEADRACE_…, which the server takes for a setting), or a cache."""
+    """Where peers are kept between runs: BENCH_PEERS (a HEADRACE_ would be a setting of the server), or a cache."""
     return Path(os.environ.get("BENCH_PEERS") or Path.home() / ".cache" / "headrace-bench")
 
 
