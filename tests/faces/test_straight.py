@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from headrace.app import FACES
-from headrace.faces.straight import ends
+from headrace.faces.straight import destinations
 
 STARTING = {
     "/v1/chat/completions",
@@ -21,7 +21,7 @@ STARTING = {
 
 
 def straight():
-    return ends([route for face in FACES for route in face.router.routes])
+    return destinations([route for face in FACES for route in face.router.routes])
 
 
 def test_whatever_starts_an_answer_is_reached_straight():
@@ -30,10 +30,10 @@ def test_whatever_starts_an_answer_is_reached_straight():
 
 def test_it_ends_where_the_framework_would_have_ended():
     routes = [route for face in FACES for route in face.router.routes]
-    for (method, path), end in straight().items():
+    for (method, path), reached in straight().items():
         scope = {"type": "http", "method": method, "path": path, "headers": []}
         chosen = next(route for route in routes if route.matches(dict(scope))[0] is Match.FULL)
-        assert chosen is end.route, path
+        assert chosen is reached.route, path
 
 
 def test_what_the_framework_has_to_parse_or_to_make_is_left_to_it():
@@ -59,4 +59,4 @@ def test_what_the_framework_has_to_parse_or_to_make_is_left_to_it():
     async def silent() -> Response:
         return Response()
 
-    assert set(ends(router.routes)) == {("GET", "/plain")}
+    assert set(destinations(router.routes)) == {("GET", "/plain")}

@@ -22,6 +22,7 @@ from headrace.errors import Forbidden, NotFound, UpstreamError, UpstreamTimeout
 from headrace.faces import failures
 from headrace.faces.access import limits
 from headrace.faces.access.auth import Caller, caller
+from headrace.faces.guard import local_path
 from headrace.faces.reply import left
 from headrace.faces.requests import body_of, query_of
 from headrace.faces.service import Manners, Service, service
@@ -41,7 +42,7 @@ FOREIGN = ("/v1/messages/batches/", "/v1/responses/compact/", "/v1/responses/inp
 
 def is_ours(scope: Scope) -> bool:
     """Whether a path below ``/v1`` is answered here and nowhere else."""
-    below = scope["path"].removeprefix(scope.get("root_path", "")) + "/"
+    below = local_path(scope) + "/"
     if below.startswith(FILES):
         return scope["app"].state.service.folder is not None
     return below.startswith(OURS) and not below.startswith(FOREIGN)
