@@ -90,44 +90,49 @@ def test_what_is_left_of_patience_bounds_the_wait_for_an_answer(naps):
     assert patience.asked() == SILENCE
 
 
+@pytest.fixture
+def hung(monkeypatch):
+    """The URL of a server that takes a question and says nothing, as one that is stopped or behind a dead network does.
+
+    Little is left of the patience for it.
+    """
+    monkeypatch.setattr("headrace.client.patience.AT_ONCE", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("both", ["sync", "async"])
-async def test_a_server_that_hangs_is_given_up_when_patience_is_over(both, monkeypatch):
-    """It takes the question and says nothing, as one that is stopped or behind a dead network does."""
-    monkeypatch.setattr("headrace.client.patience.AT_ONCE", 0.05)
-    with socket.create_server(("127.0.0.1", 0)) as hung:
-        url = f"http://127.0.0.1:{hung.getsockname()[1]}"
-        if both == "sync":
+async def test_a_server_that_hangs_is_given_up_when_patience_is_over(both, hung):
+    if both == "sync":
+        with pytest.raises(Unreachable):
+            Client(hung, patience=0).cancel("st_1")
+    else:
+        async with AsyncClient(hung, patience=0) as client:
             with pytest.raises(Unreachable):
-                Client(url, patience=0).cancel("st_1")
-        else:
-            async with AsyncClient(url, patience=0) as client:
-                with pytest.raises(Unreachable):
-                    await client.cancel("st_1")
+                await client.cancel("st_1")
 
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("both", ["sync", "async"])
-async def test_an_answer_of_a_server_that_hangs_is_given_up_when_patience_is_over(both, monkeypatch):
+async def test_an_answer_of_a_server_that_hangs_is_given_up_when_patience_is_over(both, hung):
     """Whether it is to be started or followed."""
-    monkeypatch.setattr("headrace.client.patience.AT_ONCE", 0.05)
-    with socket.create_server(("127.0.0.1", 0)) as hung:
-        url = f"http://127.0.0.1:{hung.getsockname()[1]}"
-        if both == "sync":
-            for reply in (Client(url, patience=0).chat("m", "Hi"), Client(url, patience=0).follow("st_1")):
+    if both == "sync":
+        for reply in (Client(hung, patience=0).chat("m", "Hi"), Client(hung, patience=0).follow("st_1")):
+            with pytest.raises(Unreachable):
+                reply.text()
+    else:
+        async with AsyncClient(hung, patience=0) as client:
+            for awaited in (client.chat("m", "Hi"), client.follow("st_1")):
                 with pytest.raises(Unreachable):
-                    reply.text()
-        else:
-            async with AsyncClient(url, patience=0) as client:
-                for awaited in (client.chat("m", "Hi"), client.follow("st_1")):
-                    with pytest.raises(Unreachable):
-                        await awaited.text()
+                    await awaited.text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("both", ["sync", "async"])
 async def test_an_answer_may_be_silent_whatever_the_patience(both, monkeypatch):
     """Once it has begun, keep-alives are what is waited for."""
-    monkeypatch.setattr("headrace.client.patience.AT_ONCE", 1.0)
+    monkeypatch.setattr("headrace.client.patience.AT_ONCE", 4.0)
     with socket.create_server(("127.0.0.1", 0)) as slow:
         url = f"http://127.0.0.1:{slow.getsockname()[1]}"
         playing = asyncio.create_task(asyncio.to_thread(_play_slowly, slow))
@@ -146,7 +151,7 @@ def _play_slowly(server):
     with connection:
         connection.recv(65536)
         connection.sendall(head + b"\r\n\r\n")
-        time.sleep(1.3)
+        time.sleep(4.5)
         connection.sendall(body)
 
 
