@@ -6,7 +6,6 @@ To resume is to fold again and to skip what was seen, so no state of a fold is e
 
 import asyncio
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import NamedTuple, Protocol
 
 from headrace.core.log import Batch, Head, Log, Newest
@@ -184,16 +183,12 @@ class Rendering:
 
     def take(self, step: int) -> tuple[bytes, int]:
         """About one piece of bytes from ``step`` on, and the step after them."""
-        if step + 1 == self.next:
-            return self._ring[-1], step + 1
-        found: list[bytes] = []
-        size = 0
-        for data in islice(self._ring, step - self.base, None):
-            found.append(data)
-            size += len(data)
-            if size >= PIECE:
-                break
-        return b"".join(found), step + len(found)
+        ring, first = self._ring, step - self.base
+        size, last = 0, first
+        while size < PIECE and last < len(ring):
+            size += len(ring[last])
+            last += 1
+        return ring[first] if last == first + 1 else b"".join(ring[first:last]), self.base + last
 
     @property
     def busy(self) -> bool:
