@@ -114,6 +114,7 @@ export const english = {
   signIn: "Sign in",
   signOut: "Sign out",
   wrongKey: "This key is not known here.",
+  unkept: "This browser does not keep this server's cookies. Allow them, then sign in again.",
 
   thisConversation: "This conversation",
   system: "System prompt",
@@ -242,6 +243,7 @@ export const chinese: Same<typeof english> = {
   signIn: "登录",
   signOut: "退出登录",
   wrongKey: "这里不认识这个密钥。",
+  unkept: "浏览器没有保存本服务器的 Cookie。请允许 Cookie，然后重新登录。",
 
   thisConversation: "这个对话",
   system: "系统提示词",

@@ -145,14 +145,20 @@ def test_protected_server_asks_for_key(browser: Browser, tmp_path: Path) -> None
         page.get_by_label("Key").fill("sk-wrong")
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_have_text("This key is not known here.")
+        sessions = f"{server.url}/api/session"
+        page.route(
+            sessions, lambda route: route.fulfill(status=204) if route.request.method == "POST" else route.continue_()
+        )
         page.get_by_label("Key").fill(KEY)
         page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("This browser does not keep this server's cookies.")
+        page.unroute(sessions)
+        page.get_by_role("button", name="Sign in").click()
         expect(page.locator("#message")).to_be_visible()
         page.reload()
         expect(page.locator("#message")).to_be_visible()
         assert KEY not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
         assert not [url for url in asked if KEY in url]
-        sessions = f"{server.url}/api/session"
         page.route(sessions, lambda route: route.abort() if route.request.method == "DELETE" else route.continue_())
         page.get_by_role("button", name="Settings").click()
         page.get_by_role("button", name="Sign out").click()

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { serve } from "./window.ts";
 import { Refused } from "../../page/src/headrace.ts";
-import { admitted, isOver, session, signIn } from "../../page/src/state/session.ts";
+import { admitted, isOver, session, signIn, Unkept } from "../../page/src/state/session.ts";
 
 const ALICE = { protected: true, signed_in: true, owner: "alice", admin: false };
 
@@ -31,6 +31,16 @@ test("somebody else sees nothing of it", async () => {
   isOver(new Refused(401));
   assert.equal(await signInAs("bob"), true);
   assert.equal(admitted.value, false);
+});
+
+test("a browser that keeps no session is told so, and the page stays", async () => {
+  const before = reloads;
+  for (const owner of [null, "alice"]) {
+    session.value = { ...ALICE, signed_in: false, owner };
+    serve(() => ({ ...ALICE, signed_in: false, owner: null }));
+    await assert.rejects(signIn("a key"), Unkept);
+  }
+  assert.equal(reloads, before);
 });
 
 test("the first one to sign in needs no new page", async () => {

@@ -12,11 +12,15 @@ export async function look(): Promise<void> {
   session.value = await calls.look();
 }
 
-/** Exchange a key for a session. Throws Refused where it is none. */
+/** The browser has not kept the session that the server gave it. */
+export class Unkept extends Error {}
+
+/** Exchange a key for a session. Throws Refused where it is none, and Unkept where the session is not kept. */
 export async function signIn(key: string): Promise<void> {
   const before = session.value?.owner ?? null;
   await calls.enter(key);
   const found = await calls.look();
+  if (found.protected && !found.signed_in) throw new Unkept();
   // What one person's session has left on this page is not for the next one.
   if (before !== null && found.owner !== before) return location.reload();
   session.value = found;

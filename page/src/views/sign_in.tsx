@@ -1,7 +1,7 @@
 // Exchanges a key for a session. The key goes to the server once, and is kept nowhere.
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { explained } from "../state/notice.ts";
-import { signIn } from "../state/session.ts";
+import { signIn, Unkept } from "../state/session.ts";
 import { Refused } from "../headrace.ts";
 import { words } from "../words.ts";
 import { Mark } from "./icon.tsx";
@@ -19,7 +19,7 @@ export function SignIn() {
       await signIn(input.current?.value ?? "");
     } catch (error) {
       setBusy(false);
-      setWrong(error instanceof Refused && error.status === 401 ? said.wrongKey : explained(error));
+      setWrong(told(error));
       input.current?.select();
     }
   };
@@ -42,4 +42,10 @@ export function SignIn() {
       </form>
     </main>
   );
+}
+
+function told(error: unknown): string {
+  const said = words.value;
+  if (error instanceof Unkept) return said.unkept;
+  return error instanceof Refused && error.status === 401 ? said.wrongKey : explained(error);
 }
