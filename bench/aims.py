@@ -46,10 +46,15 @@ class Aim:
 
 
 def beside(
-    results: Results, scenario: str, figure: str, relay: str, how: Callable[[float, float], float]
+    results: Results,
+    scenario: str,
+    figure: str,
+    relay: str,
+    how: Callable[[float, float], float],
+    of: str = "headrace",
 ) -> list[float]:
-    """Headrace's figure and another's put together, round by round."""
-    ours, theirs = (results.every(scenario, name, figure) for name in ("headrace", relay))
+    """One relay's figure (Headrace's) and another's put together, round by round."""
+    ours, theirs = (results.every(scenario, name, figure) for name in (of, relay))
     return [how(a, b) for a, b in zip(ours, theirs, strict=False) if b]
 
 
@@ -100,6 +105,7 @@ def _to_nginx(results: Results) -> list[Aim]:
             Aim(f"CPU per chunk at {name}, to nginx's", beside(results, name, "cpu", "nginx", over), limit)
             for name, limit in LOADS.items()
         ),
+        Aim(f"CPU per chunk at {MAIN}, to bare Python's", beside(results, MAIN, "cpu", "bare", over), math.nan),
         Aim("carried at 1,000 × 50/s (0 where a stream was not whole)", full, 99.5, " %", at_least=True),
         Aim("p99 at 1,000 × 50/s", results.every("1,000 × 50/s", "headrace", "p99"), 50, " ms"),
         *(
@@ -143,6 +149,8 @@ def _headline_to_nginx(results: Results) -> Iterator[str]:
     for name in LOADS:
         if ratios := beside(results, name, "cpu", "nginx", over):
             yield f"- {name}: Headrace takes **{statistics.median(ratios):.2f} times** nginx's CPU per chunk."
+    if least := beside(results, MAIN, "cpu", "nginx", over, of="bare"):
+        yield f"- {MAIN}: the least that a relay in Python can be takes **{statistics.median(least):.2f} times** that."
     for name in results.scenarios("first"):
         if more := beside(results, name, "first_p50", "nginx", added):
             yield f"- {name.capitalize()}: Headrace's median is **{statistics.median(more):+.2f} ms** from nginx's."

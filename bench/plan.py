@@ -33,14 +33,18 @@ def plan(*, quick: bool) -> list[Task]:
 def streaming(*, quick: bool) -> list[Task]:
     """Streams that flow, and streams that begin."""
     memory, stores = ((), ()) if quick else (("headrace-memory",), ("headrace-power", "headrace-redis"))
+    bare = () if quick else ("bare", "bare-events")
     seconds = 4.0 if quick else 5.0
     first = {1: 10, 50: 4} if quick else {1: 20, 50: 10}
     most = Saturation(50, 4.0)
     return [
         Task(Steady(20, 50, seconds), ("nginx", "headrace", *PEERS)),
-        Task(Steady(200, 50, seconds), ("direct", "nginx", "headrace", "headrace-memory", *stores, *PEERS)),
-        *(Task(Steady(streams, 50, seconds), ("direct", "nginx", "headrace", *memory)) for streams in (500, 1000)),
-        *(Task(FirstByte(*item), ("direct", "nginx", "headrace", *stores, *PEERS)) for item in first.items()),
+        Task(Steady(200, 50, seconds), ("direct", "nginx", *bare, "headrace", "headrace-memory", *stores, *PEERS)),
+        *(
+            Task(Steady(streams, 50, seconds), ("direct", "nginx", *bare, "headrace", *memory))
+            for streams in (500, 1000)
+        ),
+        *(Task(FirstByte(*item), ("direct", "nginx", *bare, "headrace", *stores, *PEERS)) for item in first.items()),
         Task(most, ("nginx", "headrace"), rounds=2, retried=False),
         Task(most, () if quick else PEERS, rounds=1, retried=False),
     ]

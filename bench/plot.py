@@ -9,6 +9,8 @@ WIDTH, BAR, LEFT = 760, 22, 190
 #: How the bars are called, and their colours.
 ROWS = {
     "nginx": ("nginx", "#8a8f98"),
+    "bare": ("bare Python", "#b8bcc4"),
+    "bare-events": ("bare Python, events read", "#b8bcc4"),
     "headrace": ("Headrace (SQLite)", "#0b6bcb"),
     "headrace-memory": ("Headrace (memory:)", "#5ba3e6"),
     "headrace-power": ("Headrace (power)", "#5ba3e6"),

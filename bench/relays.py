@@ -1,4 +1,4 @@
-"""What stands between the mock upstream and the load: nothing, nginx, or Headrace."""
+"""What stands between the mock upstream and the load: nothing, nginx, a bare relay in Python, or Headrace."""
 
 import contextlib
 import importlib.util
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from processes import PATIENCE, cores, family, free_port, running
+from processes import HERE, PATIENCE, cores, family, free_port, running
 
 NGINX_CONF = """\
 worker_processes 1;
@@ -124,6 +124,22 @@ def nginx(upstream: Relay, folder: Path) -> Iterator[Relay]:
 
 
 @contextlib.contextmanager
+def bare(upstream: Relay, folder: Path, *options: str) -> Iterator[Relay]:
+    """The least that a relay in Python can be (``bench/bare.py``)."""
+    port = free_port()
+    command = [sys.executable, HERE / "bare.py", port, upstream.port, *options]
+    with running(command, core={cores()[0]}, port=port, log=folder / "bare.log", cwd=folder) as pid:
+        yield Relay(port, family(pid))
+
+
+@contextlib.contextmanager
+def bare_events(upstream: Relay, folder: Path) -> Iterator[Relay]:
+    """The same, where each event is looked at."""
+    with bare(upstream, folder, "--events") as target:
+        yield target
+
+
+@contextlib.contextmanager
 def headrace(
     upstream: Relay,
     folder: Path,
@@ -183,6 +199,8 @@ def left_out() -> dict[str, str]:
 RELAYS: dict[str, Start] = {
     "direct": direct,
     "nginx": nginx,
+    "bare": bare,
+    "bare-events": bare_events,
     "headrace": headrace,
     "headrace-memory": partial(headrace, data="memory:"),
     "headrace-power": partial(headrace, durability="power"),

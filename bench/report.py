@@ -42,6 +42,9 @@ Each stream has a phase of its own, so chunks come one by one.
 - Peers are installed from their registries and run as their makers recommend for production, on the same one core:
   LiteLLM's proxy with one worker, a master key and no debug output, without a database; Portkey's gateway headless,
   with `NODE_ENV=production`.
+- *bare Python* is the least that a relay in Python can be, on the event loop and the parsers that Headrace uses: two
+  protocols that move bytes from socket to socket (`bench/bare.py`). With *events read* each is also split off, checked
+  as JSON and numbered, by Headrace's own parts. Neither has a log, a second reader, deadlines or meters.
 - *direct* is no relay at all: what the instrument itself adds. On two cores it nears its own end at 1,000 × 50.
 - *CPU per chunk* is the CPU time of all the relay's processes in the steady window over the chunks that came in it.
 - *p50* and *p99* are latencies, from the upstream's send to the reader's receive.

@@ -33,6 +33,8 @@ def lost(results: Results, scenario: str, relay: str) -> str:
 
 #: How the rows are called.
 LABELS = {
+    "bare": "bare Python",
+    "bare-events": "bare Python, events read",
     "headrace": "**Headrace** (SQLite)",
     "headrace-memory": "Headrace, `memory:`",
     "headrace-power": "Headrace, SQLite for `power`",

@@ -74,6 +74,17 @@ def test_what_was_not_measured_holds_no_aim() -> None:
     assert not [row for row in rows if row.endswith("| held |")]
 
 
+def test_the_least_relay_in_python_stands_beside() -> None:
+    """What is Headrace's own and what is Python's can be told apart."""
+    results = found()
+    for _ in range(3):
+        results.add(MAIN, "bare", sample(cpu_s=2.0))
+    assert "- 200 × 50/s: the least that a relay in Python can be takes **1.33 times** that.\n" in report.headline(
+        results
+    )
+    assert f"| CPU per chunk at {MAIN}, to bare Python's | – | 1.50 (0.75–3.00) | – |" in aims.table(results)
+
+
 def test_headline_has_ratios_and_no_table() -> None:
     """The README stays short; it says on what machine the ratios were found."""
     text = report.headline(found())
