@@ -86,6 +86,34 @@ async def test_others_streams_are_for_admins():
             assert (await at.ask("POST", f"{OVERVIEW}/streams/none/cancel", headers=bearer(ROOT))).status == 404
 
 
+async def test_an_admin_sees_how_others_streams_end():
+    """Those that were open while it looked stay, as its own do."""
+    upstream = Fake([chunk("a"), asyncio.Event()])
+    async with front(upstream, keys=KEYRING) as at:
+        async with at.open("POST", "/v1/chat/completions", ASKED, bearer(ALICE)) as asked:
+            await asked.piece()
+            id = (await asked.head()).headers["headrace-stream-id"]
+            async with at.open("GET", OVERVIEW, headers=bearer(ROOT)) as exchange:
+                (row,) = (await shown(at, exchange))["streams"]
+                assert (row["id"], row["state"]) == (id, "open")
+                await at.ask("POST", f"{OVERVIEW}/streams/{id}/cancel", headers=bearer(ROOT))
+                for _ in range(3):
+                    (row,) = (await shown(at, exchange))["streams"]
+                    assert (row["id"], row["owner"], row["state"]) == (id, "alice", "cancelled")
+
+
+async def test_an_admin_sees_nothing_of_streams_that_were_deleted():
+    upstream = Fake([chunk("a"), asyncio.Event()])
+    async with front(upstream, keys=KEYRING) as at, at.open("GET", OVERVIEW, headers=bearer(ROOT)) as exchange:
+        async with at.open("POST", "/v1/chat/completions", ASKED, bearer(ALICE)) as asked:
+            await asked.piece()
+            id = (await asked.head()).headers["headrace-stream-id"]
+            while not (await shown(at, exchange))["streams"]:
+                pass
+            await at.ask("DELETE", f"/v1/streams/{id}", headers=bearer(ALICE))
+            assert (await shown(at, exchange))["streams"] == []
+
+
 async def test_a_store_that_fails_is_shown_and_since_when():
     async with front() as at:
         async with at.open("GET", OVERVIEW) as exchange:

@@ -106,6 +106,7 @@ class _Streams:
         self._registry = registry
         self._owner = owner
         self._everybody = everybody
+        self._shown: list[Head] = []
         self._before: dict[str, int] = {}
         self._looked_at = 0.0
         self._rows: list[dict[str, Any]] | None = None
@@ -139,7 +140,15 @@ class _Streams:
         if isinstance(log, Overview):
             running = await log.open_streams(STREAMS)
             found |= {head.id: head for head in running if self._everybody or head.meta.owner == self._owner}
-        return sorted(found.values(), key=_open_and_latest_first)[:STREAMS]
+        found |= {head.id: head for head in await self._left(found)}
+        self._shown = sorted(found.values(), key=_open_and_latest_first)[:STREAMS]
+        return self._shown
+
+    async def _left(self, listed: Mapping[str, Head]) -> list[Head]:
+        """Others' streams that were shown and are listed no more, as only open ones are; each is looked up once."""
+        left = [head for head in self._shown if head.meta.owner != self._owner and head.id not in listed]
+        found = [await self._registry.log.head(head.id) if head.outcome is None else head for head in left]
+        return [head for head in found if head is not None and not head.gone]
 
     def _row(self, head: Head) -> dict[str, Any]:
         meta, outcome = head.meta, head.outcome
