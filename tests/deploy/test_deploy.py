@@ -152,18 +152,37 @@ def test_compose_and_kubernetes_hold_no_secret() -> None:
     assert len(re.findall("secretKeyRef", text(KUBERNETES))) == 4
 
 
-def test_compose_leads_nginx_to_both_nodes() -> None:
-    """By the same site, in which only the addresses are others."""
-    script = re.findall(r"-e '(s/\S+)'", text(COMPOSE))
-    done = subprocess.run(
+def composes_site() -> str:
+    """What nginx is configured with: what the compose file makes it of the site that ships."""
+    script = re.findall(r"-e '(s/[^']+)'", text(COMPOSE))
+    return subprocess.run(
         ["sed", *(word for each in script for word in ("-e", each))],
         input=text("nginx.conf"),
         capture_output=True,
         text=True,
         check=True,
     ).stdout
+
+
+def test_compose_leads_nginx_to_both_nodes() -> None:
+    """By the same site, in which only what is said of the nodes' addresses is another."""
+    done = composes_site()
     assert re.findall(r"^ *server (\S+)", done, re.MULTILINE)[:2] == ["headrace-a:8003", "headrace-b:8003"]
     assert re.findall(r"^  (headrace-\w): \*node", text(COMPOSE), re.MULTILINE) == ["headrace-a", "headrace-b"]
+
+
+def test_composes_nginx_follows_a_node_that_moves() -> None:
+    """It asks for the names again and again, which a group that is in shared memory may, from 1.27.3 on."""
+    version = re.search(r"image: nginx:([\d.]+)", text(COMPOSE))
+    assert version
+    assert tuple(map(int, version[1].split("."))) >= (1, 27, 3)
+    group = re.search(r"^upstream headrace \{(.*?)\}", composes_site(), re.MULTILINE | re.DOTALL)
+    assert group
+    nodes = re.findall(r"^ *server (.*?);", group[1], re.MULTILINE)
+    assert len(nodes) == 2
+    assert all({"resolve", "max_fails=0"} <= set(each.split()) for each in nodes)
+    assert re.search(r"\bzone headrace \w+;", group[1])
+    assert re.search(r"\bresolver 127\.0\.0\.11 valid=[1-5]s;", group[1])
 
 
 def test_nginx_waits_as_long_and_takes_as_much_as_the_server() -> None:
