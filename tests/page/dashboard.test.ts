@@ -1,10 +1,13 @@
 // The dashboard's own logic: numbers as people read them, and the minutes that the plots show.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import "./window.ts";
+import { serve } from "./window.ts";
 import { age, bytes, count, digits, duration } from "../../page/src/dashboard/format.ts";
+import type { Stream } from "../../page/src/dashboard/overview.ts";
+import { stop, stopping } from "../../page/src/dashboard/stopping.ts";
 import { words } from "../../page/src/dashboard/words.ts";
 import { prefer } from "../../page/src/preferences.ts";
+import { notice } from "../../page/src/state/notice.ts";
 import { words as ofChat } from "../../page/src/words.ts";
 
 test("a time has two units at most", () => {
@@ -28,5 +31,16 @@ test("a token has one name on both pages, in both languages", () => {
     prefer({ language });
     const unit = ofChat.value.perSecond("").trim().toLowerCase();
     assert.ok(words.value.rate.toLowerCase().endsWith(unit), `${words.value.rate}, ${unit}`);
+  }
+});
+
+test("a stream that cannot be stopped is told as a stream, and may be tried again", async () => {
+  prefer({ language: "en" });
+  for (const owner of [undefined, "ann"]) {
+    serve(() => new Response(null, { status: 404 }));
+    await stop({ id: "st_1", ...(owner && { owner }) } as Stream);
+    assert.equal(notice.value?.text, "This stream does not exist, or is not yours.");
+    assert.equal(stopping.value.size, 0);
+    notice.value = null;
   }
 });

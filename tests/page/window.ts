@@ -24,7 +24,7 @@ after(() => clearInterval(alive));
 const limit = AbortSignal.timeout.bind(AbortSignal);
 AbortSignal.timeout = (milliseconds) => limit(milliseconds / SOONER);
 
-/** A reply to a call, or none for as long as the caller waits. */
+/** A reply to a call, as a response or what its JSON says, or none for as long as the caller waits. */
 export type Replies = (method: string, path: string) => object | null;
 
 /** Have every call replied to; returns what was called. */
@@ -33,7 +33,7 @@ export function serve(replies: Replies): string[] {
   globalThis.fetch = (path, { method = "GET", signal } = {}) => {
     called.push(`${method} ${String(path)}`);
     const reply = replies(method, String(path));
-    if (reply) return Promise.resolve(Response.json(reply));
+    if (reply) return Promise.resolve(reply instanceof Response ? reply : Response.json(reply));
     return new Promise((_, reject) => {
       signal?.addEventListener("abort", () => reject(signal.reason as Error));
     });
