@@ -10,7 +10,10 @@ import { prefer } from "../../page/src/preferences.ts";
 import { notice } from "../../page/src/state/notice.ts";
 import { words as ofChat } from "../../page/src/words.ts";
 
-test("a time has two units at most", () => {
+test("a time has two units at most, in the language of the page", () => {
+  prefer({ language: "zh" });
+  assert.deepEqual([5, 60, 7500, 90_000].map(age), ["5 秒", "1 分 0 秒", "2 小时 5 分", "1 天 1 小时"]);
+  prefer({ language: "en" });
   const told = [0, 59.9, 60, 3599, 3600, 86_399, 90_000, -1].map(age);
   assert.deepEqual(told, ["0 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min", "23 h 59 min", "1 d 1 h", "0 s"]);
 });

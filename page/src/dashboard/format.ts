@@ -1,16 +1,18 @@
 // Numbers as people read them: few digits, and a unit where there is one.
+import { words } from "./words.ts";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** How long, in its two largest units: `2 h 5 min`. */
+/** How long, in its two largest units, in the language that is shown: `2 h 5 min`. */
 export function age(seconds: number): string {
+  const { s, min, h, d } = words.value.units;
   const whole = Math.max(0, Math.floor(seconds));
-  if (whole < MINUTE) return `${whole} s`;
-  if (whole < HOUR) return `${Math.floor(whole / MINUTE)} min ${whole % MINUTE} s`;
-  if (whole < DAY) return `${Math.floor(whole / HOUR)} h ${Math.floor((whole % HOUR) / MINUTE)} min`;
-  return `${Math.floor(whole / DAY)} d ${Math.floor((whole % DAY) / HOUR)} h`;
+  if (whole < MINUTE) return `${whole} ${s}`;
+  if (whole < HOUR) return `${Math.floor(whole / MINUTE)} ${min} ${whole % MINUTE} ${s}`;
+  if (whole < DAY) return `${Math.floor(whole / HOUR)} ${h} ${Math.floor((whole % HOUR) / MINUTE)} ${min}`;
+  return `${Math.floor(whole / DAY)} ${d} ${Math.floor((whole % DAY) / HOUR)} ${h}`;
 }
 
 /** A short time: `420 µs`, `12 ms`, `1.3 s`; a dash where there is none. */
