@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { serve } from "./window.ts";
 import { age, bytes, count, digits, duration } from "../../page/src/dashboard/format.ts";
-import type { Stream } from "../../page/src/dashboard/overview.ts";
+import { history, overview, SHOWN, take, type Overview, type Stream } from "../../page/src/dashboard/overview.ts";
 import { stop, stopping } from "../../page/src/dashboard/stopping.ts";
 import { words } from "../../page/src/dashboard/words.ts";
 import { prefer } from "../../page/src/preferences.ts";
@@ -46,4 +46,22 @@ test("a stream that cannot be stopped is told as a stream, and may be tried agai
     assert.equal(stopping.value.size, 0);
     notice.value = null;
   }
+});
+
+const SPREAD = { p50: 0.01, p99: 0.02 };
+
+/** What is told at a time, of a full table of streams. */
+function told(time: number): Overview {
+  const stream = { id: "st_1", model: "a model", dialect: "openai.chat", upstream: "up", state: "open", records: time };
+  const streams = Array.from({ length: 200 }, (_, at) => ({ ...stream, id: `st_${at}` }));
+  const times = { first: { upstream: SPREAD, added: SPREAD }, between: { upstream: SPREAD, ours: SPREAD } };
+  return { time, streams, open: 200, readers: 3, ...times } as unknown as Overview;
+}
+
+test("of what has been, as much is kept as the plots show", () => {
+  for (let time = 1; time <= 2 * SHOWN; time += 1) take(told(time));
+  assert.equal(overview.value?.streams.length, 200);
+  assert.deepEqual([history.value.length, history.value[0]?.time], [SHOWN, SHOWN + 1]);
+  assert.deepEqual([history.value.at(-1)?.open, history.value.at(-1)?.between.ours], [200, SPREAD]);
+  assert.ok(JSON.stringify(history.value).length < SHOWN * 300);
 });

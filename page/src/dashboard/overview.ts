@@ -50,13 +50,16 @@ export interface Overview {
   memory: number | null; // bytes
 }
 
+/** What the plots show of it. Its streams are by far the most of it, and kept of the last one alone. */
+export type Moment = Pick<Overview, "time" | "open" | "readers" | "first" | "between">;
+
 /** How many seconds the plots show. */
 export const SHOWN = 300;
 
 export const overview = signal<Overview | null>(null);
 
-/** The last of them, the oldest first. */
-export const history = signal<readonly Overview[]>([]);
+/** The last minutes, the oldest moment first. */
+export const history = signal<readonly Moment[]>([]);
 
 export const link = signal<Link>("connecting");
 
@@ -84,6 +87,7 @@ export async function listen(): Promise<void> {
 
 export function take(told: Overview): void {
   overview.value = told;
-  const since = told.time - SHOWN;
-  history.value = [...history.value.filter(({ time }) => time > since && time < told.time), told];
+  const { time, open, readers, first, between } = told;
+  const before = history.value.filter((moment) => moment.time > time - SHOWN && moment.time < time);
+  history.value = [...before, { time, open, readers, first, between }];
 }

@@ -3,7 +3,7 @@ import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { history, SHOWN, type Overview } from "./overview.ts";
+import { history, SHOWN, type Moment } from "./overview.ts";
 
 export interface Line {
   name: string;
@@ -11,7 +11,7 @@ export interface Line {
   now: string;
   kind: "upstream" | "ours";
   faint?: boolean;
-  value: (told: Overview) => number | null | undefined;
+  value: (moment: Moment) => number | null | undefined;
 }
 
 interface Given {

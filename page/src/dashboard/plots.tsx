@@ -1,10 +1,10 @@
 // How long the upstreams take, what we add to it, and how much there is to do.
 import { count, duration } from "./format.ts";
-import { overview, type Overview, type Spread } from "./overview.ts";
+import { overview, type Moment, type Spread } from "./overview.ts";
 import { Plot, type Line } from "./plot.tsx";
 import { words } from "./words.ts";
 
-type Pick = (told: Overview) => Spread | null;
+type Pick = (moment: Moment) => Spread | null;
 
 /** Median and 99th percentile of two sides, as four lines. */
 function spreads(sides: readonly (readonly [string, Line["kind"], Pick])[]): Line[] {
@@ -15,7 +15,7 @@ function spreads(sides: readonly (readonly [string, Line["kind"], Pick])[]): Lin
       now: duration(told && pick(told)?.[share]),
       kind,
       faint: share === "p99",
-      value: (told: Overview) => pick(told)?.[share],
+      value: (moment) => pick(moment)?.[share],
     })),
   );
 }
