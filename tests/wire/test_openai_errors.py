@@ -236,6 +236,9 @@ def test_a_fault_is_what_the_error_says(detail, code, status):
         (ErrorDetail(type="invalid_request_error", code="model_not_found"), 404),
         (ErrorDetail(type="request_too_large"), 413),
         (ErrorDetail(type="UnprocessableEntityError", code="422"), 422),
+        (ErrorDetail(code="400"), 400),
+        (ErrorDetail(type="None", code="400"), 400),
+        (ErrorDetail(type="BadRequestError", code="context_length_exceeded"), 400),
     ],
 )
 def test_a_fault_of_the_request_is_not_to_be_tried_again(detail, status):
@@ -252,14 +255,31 @@ def test_a_fault_of_the_request_is_not_to_be_tried_again(detail, status):
         ErrorDetail(code="server_error"),
         ErrorDetail(type="BadRequestError", code="400"),
         ErrorDetail(type="invalid_request_error", code="500"),
-        ErrorDetail(type="invalid_request_error", code="invalid_api_key"),
+        ErrorDetail(type="authentication_error", code="500"),
         ErrorDetail(type="invalid_request_error", code="rate_limit_exceeded"),
         ErrorDetail(type="overloaded_error"),
     ],
 )
 def test_a_fault_that_need_not_be_the_requests_may_be_tried_again(detail):
-    """VLLM calls whatever fails in the middle a bad request; our credential is not the client's fault."""
+    """VLLM calls whatever fails in the middle a bad request."""
     assert fault(detail).retryable
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        ErrorDetail(type="authentication_error", message="invalid x-api-key"),
+        ErrorDetail(type="permission_error"),
+        ErrorDetail(type="invalid_request_error", code="invalid_api_key"),
+        ErrorDetail(code="401"),
+        ErrorDetail(type="None", code="403"),
+    ],
+)
+def test_a_fault_of_our_credential_is_what_a_401_is(detail):
+    """Not to be tried again, and nothing that its words could tell the client: the key is not the client's."""
+    error = fault(detail)
+
+    assert (error.retryable, error.code, error.status, error.detail) == (False, "upstream_error", 502, None)
 
 
 def test_outcomes_have_the_dialects_shape():

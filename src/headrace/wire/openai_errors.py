@@ -19,6 +19,7 @@ _OVERLOADS = frozenset({"503", "529", "overloaded_error", "overloaded", "server_
 _TIMEOUTS = frozenset({"408", "504", "timeout_error"})
 # A request that would fail again, by the status that an upstream refuses it with where nothing has begun.
 _REFUSALS = {
+    "400": 400,
     "content_filter": 400,
     "context_length_exceeded": 400,
     "invalid_prompt": 400,
@@ -32,6 +33,8 @@ _REFUSALS = {
     "415": 415,
     "422": 422,
 }
+# What vLLM and its kin call whatever fails in the middle, with a 400 beside it: that says nothing of the request.
+_ANYTHING = "badrequesterror"
 # What stands beside the same types, and is no fault of the request: the credential is ours.
 _CREDENTIALS = frozenset({"401", "403", "invalid_api_key", "authentication_error", "permission_error"})
 # Anthropic's types that this dialect has no like of.
@@ -87,7 +90,8 @@ def is_flat_error(value: dict[str, Any]) -> bool:
 def fault(detail: ErrorDetail) -> UpstreamFault:
     """What an error object in the middle of an answer means; ``code`` and ``status`` by what it says of itself.
 
-    A bare 400 says nothing: some servers call whatever fails in the middle a bad request.
+    What it says of the request, or of our credential, is what the same would be with a 4xx: not to be tried again, and
+    of the credential no word to the client.
     """
     words = {detail.code.lower(), detail.type.lower()}
     if words & _RATE_LIMITS:
@@ -96,12 +100,15 @@ def fault(detail: ErrorDetail) -> UpstreamFault:
         return UpstreamFault(code="overloaded", status=503, detail=detail)
     if words & _TIMEOUTS:
         return UpstreamFault(code="upstream_timeout", status=504, detail=detail)
-    refused = words & _REFUSALS.keys()
-    if not refused or words & _CREDENTIALS or detail.code.startswith("5"):
+    if detail.code.startswith("5"):
         return UpstreamFault(detail=detail)
-    error = UpstreamFault(code="upstream_refused", status=max(_REFUSALS[word] for word in refused), detail=detail)
-    error.retryable = False
-    return error
+    if words & _CREDENTIALS:
+        return _final(UpstreamFault())
+    refused = words & _REFUSALS.keys() - ({"400"} if _ANYTHING in words else set())
+    if not refused:
+        return UpstreamFault(detail=detail)
+    status = max(_REFUSALS[word] for word in refused)
+    return _final(UpstreamFault(code="upstream_refused", status=status, detail=detail))
 
 
 def error_body(code: str, message: str, type: str = "server_error", param: str = "") -> bytes:
@@ -132,6 +139,12 @@ def _body(code: str, message: str, type: str, param: str, detail: ErrorDetail | 
     detail = detail or ErrorDetail()
     own = detail.type if detail.type not in _FOREIGN_TYPES else ""
     return error_body(detail.code or code, detail.message or message, own or type, detail.param or param)
+
+
+def _final(error: UpstreamFault) -> UpstreamFault:
+    """An error after which nobody is to try again."""
+    error.retryable = False
+    return error
 
 
 def _field(error: dict[str, Any], name: str, limit: int) -> str:

@@ -179,6 +179,23 @@ def test_an_errors_kind_is_kept(error, code, status):
 
 
 @pytest.mark.parametrize(
+    ("error", "again", "status"),
+    [
+        ({"message": "no", "code": 400}, False, 400),
+        ({"message": "no", "type": None, "param": None, "code": "400"}, False, 400),
+        ({"message": "no", "type": "BadRequestError", "param": None, "code": 400}, True, 502),
+        ({"message": "no", "type": "invalid_request_error", "code": "invalid_api_key"}, False, 502),
+        ({"message": "no", "code": 401}, False, 502),
+    ],
+)
+def test_an_error_says_whether_to_try_again(error, again, status):
+    """A request that is wrong, or a credential, is with any attempt; vLLM says bad request of anything."""
+    _, intake = take(json.dumps({"error": error}).encode())
+
+    assert (intake.error.retryable, intake.error.status) == (again, status)
+
+
+@pytest.mark.parametrize(
     "payload",
     [b"\xff", b"{", b'{"a":\0}', b"[]", b"7", b"null", b'"x"', b'{"x":"\xff"}', b"[" * 9000, b'{"x":NaN}', b"\0"],
 )

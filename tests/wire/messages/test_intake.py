@@ -211,6 +211,23 @@ def test_an_errors_kind_is_kept(type, code, status):
     assert (intake.error.code, intake.error.status) == (code, status)
 
 
+@pytest.mark.parametrize(
+    ("type", "again", "status"),
+    [
+        ("invalid_request_error", False, 400),
+        ("not_found_error", False, 404),
+        ("authentication_error", False, 502),
+        ("permission_error", False, 502),
+        ("api_error", True, 502),
+    ],
+)
+def test_an_error_says_whether_to_try_again(type, again, status):
+    """A request that is wrong, or a credential, is with any attempt."""
+    _, intake = take(event("error", error={"type": type, "message": "?"}))
+
+    assert (intake.error.retryable, intake.error.status) == (again, status)
+
+
 def test_an_error_that_is_no_json_is_an_error():
     """Its text goes nowhere."""
     intake = Intake()

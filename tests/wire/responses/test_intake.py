@@ -140,6 +140,24 @@ def test_a_failure_is_final(failure, code, detail):
         intake.finish()
 
 
+@pytest.mark.parametrize(
+    ("code", "again", "status"),
+    [
+        ("invalid_prompt", False, 400),
+        ("400", False, 400),
+        ("invalid_api_key", False, 502),
+        ("server_error", True, 502),
+    ],
+)
+def test_an_error_says_whether_to_try_again(code, again, status):
+    """A request that is wrong, or a credential, is with any attempt, in an event of its own or in the last one."""
+    failed = event("response.failed", response=response(status="failed", error={"code": code, "message": "no"}))
+    for failure in (event("error", code=code, message="no", param=None), failed):
+        _, intake = take(compact(failure))
+
+        assert (intake.error.retryable, intake.error.status) == (again, status)
+
+
 def test_an_error_is_scrubbed():
     """Addresses in a provider's words stay with us."""
     _, intake = take(compact(event("error", code="x", message="see http://a.b/c")))
