@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from headrace.errors import HeadraceError
+from headrace.faces.guard import local_path
 from headrace.model.outcome import Outcome, State
 from headrace.wire import openai_errors
 from headrace.wire.endings import ending
@@ -74,7 +75,7 @@ def render(scope: Scope, error: HeadraceError) -> tuple[int, dict[str, str], byt
 
 def family_of(scope: Scope) -> Family:
     """The family of a request's client: by its path, and by a header that one alone sends where all ask alike."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = local_path(scope)
     if _is_simple(path):
         return SIMPLE
     below = f"{path}/"

@@ -12,6 +12,7 @@ import math
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -299,7 +300,7 @@ def _starts(method: str, path: str) -> bool:
     return path.startswith(PASSED_ON) or (method == "GET" and path in STARTED_BY_GET)
 
 
-def local_path(scope: Scope) -> str:
+def local_path(scope: Mapping[str, Any]) -> str:
     """The path below the app's own root, where it is mounted somewhere."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))

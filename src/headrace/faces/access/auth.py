@@ -15,6 +15,7 @@ from headrace.faces.access import reach
 from headrace.faces.access.key_ring import GoodKey, KeyRing
 from headrace.faces.access.sessions import Sessions
 from headrace.faces.access.tickets import Tickets
+from headrace.faces.guard import local_path
 from headrace.model.grants import Grants
 from headrace.model.leave import LeavePolicy
 
@@ -102,8 +103,8 @@ class Authenticator:
 
     async def _by_ticket(self, text: str, scope: Mapping[str, Any]) -> Caller:
         ticket = self._tickets.check(text)
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        known = await self.of_key(ticket.owner, ticket.key) if ticket.allows(scope["method"], path) else None
+        allowed = ticket.allows(scope["method"], local_path(scope))
+        known = await self.of_key(ticket.owner, ticket.key) if allowed else None
         if known is None:
             raise Unauthorized("The ticket is not valid.")
         return known._replace(stream=ticket.name)
