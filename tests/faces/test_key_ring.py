@@ -162,6 +162,28 @@ async def test_a_key_with_the_id_of_another_is_not_that_key(tmp_path):
         await at.refused(made.secret)
 
 
+class Guarded(bytes):
+    """Bytes that refuse whatever takes longer the more of them is right."""
+
+    def _compared(self, *_):
+        raise AssertionError("compared in a time that tells how much is right")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _compared
+    __contains__ = startswith = endswith = find = index = _compared
+
+
+@pytest.mark.parametrize("good", [True, False], ids=["the key", "another with its id"])
+async def test_how_much_of_a_key_is_right_shows_in_no_time(good):
+    """Its digest is compared as a whole, the last byte like the first, and the key itself with nothing."""
+    key = Key.model_validate(CONFIGURED)
+    digest = Guarded(key.digest if good else key.digest[:-1] + bytes([key.digest[-1] ^ 1]))
+    ring = KeyRing({"alice": key.model_copy(update={"digest": digest})}, None, FakeClock(), exposed=False)
+
+    found = await ring.by_secret(Guarded(CONFIGURED.encode()))
+
+    assert (found is not None) == good
+
+
 async def test_without_the_database_what_was_good_stays_so_for_a_minute(tmp_path):
     """Unknown keys get 503, not 401: nobody can tell. Configured ones need no database."""
     async with house(tmp_path) as at:
