@@ -153,7 +153,7 @@ def test_compose_and_kubernetes_hold_no_secret() -> None:
 
 
 def composes_site() -> str:
-    """What nginx is configured with: what the compose file makes it of the site that ships."""
+    """What the compose file makes of the site that ships."""
     script = re.findall(r"-e '(s/[^']+)'", text(COMPOSE))
     return subprocess.run(
         ["sed", *(word for each in script for word in ("-e", each))],
