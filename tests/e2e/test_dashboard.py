@@ -1,5 +1,6 @@
 """The dashboard in Chromium, on a real server: it shows what goes on, as it goes on, and comes back by itself."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +135,44 @@ def test_plots_are_drawn(page: Page, server: HeadraceServer) -> None:
           return colours.size > 3;
         })"""
     )
+
+
+#: How much of its width the first line of the last plot leaves open, at its widest.
+GAP = """() => {
+  const plot = [...document.querySelectorAll(".plot")].at(-1);
+  const canvas = plot?.querySelector("canvas");
+  if (!canvas?.width) return 0;
+  const pixels = (one) => one.getContext("2d").getImageData(0, 0, one.width, one.height).data;
+  const ink = new OffscreenCanvas(1, 1);
+  const fillStyle = getComputedStyle(plot.querySelector("dl > div")).color;
+  Object.assign(ink.getContext("2d"), {fillStyle}).fillRect(0, 0, 1, 1);
+  const [data, colour] = [pixels(canvas), pixels(ink)];
+  const drawn = (at) => data[at + 3] > 100 && [0, 1, 2].every((part) => Math.abs(data[at + part] - colour[part]) < 6);
+  const columns = new Set();
+  for (let at = 0; at < data.length; at += 4) if (drawn(at)) columns.add((at / 4) % canvas.width);
+  const sorted = [...columns].sort((one, other) => one - other);
+  const widest = Math.max(0, ...sorted.slice(1).map((column, index) => column - sorted[index]));
+  return sorted.length && widest / (sorted.at(-1) - sorted[0]);
+}"""
+
+
+def _told(second: int) -> str:
+    """What a server tells that has five streams open."""
+    nothing = {"upstream": None, "added": None, "ours": None}
+    about = {"time": second, "version": "0", "uptime": second, "workers": 1, "memory": None}
+    counts = {"open": 5, "readers": 0, "streams": [], "stores": [], "errors": [], "ended": {}}
+    told = {**about, **counts, "first": nothing, "between": nothing, "loop_lag": {"p99": None}}
+    return f"event: overview\ndata: {json.dumps(told)}\n\n"
+
+
+def test_plots_leave_open_what_was_not_heard(context: BrowserContext, server: HeadraceServer) -> None:
+    """Of a hundred seconds nothing was heard in the middle fifty: no line is drawn there."""
+    page = context.new_page()
+    heard = "".join(map(_told, [*range(1000, 1026), *range(1075, 1101)]))
+    page.route("**/api/overview", lambda _: None)
+    page.route("**/api/overview", lambda route: route.fulfill(content_type="text/event-stream", body=heard), times=1)
+    page.goto(f"{server.url}/dashboard")
+    page.wait_for_function(f"() => ({GAP})() > 0.4")
 
 
 @pytest.mark.parametrize(

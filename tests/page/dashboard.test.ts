@@ -65,3 +65,14 @@ test("of what has been, as much is kept as the plots show", () => {
   assert.deepEqual([history.value.at(-1)?.open, history.value.at(-1)?.between.ours], [200, SPREAD]);
   assert.ok(JSON.stringify(history.value).length < SHOWN * 300);
 });
+
+test("where nothing was heard for a while the past has a gap", () => {
+  const start = 10 * SHOWN;
+  for (const seconds of [0, 1, 4, 100, 101]) take(told(start + seconds));
+  const seen = history.value.map(({ time, open, first, between }) => [time - start, open, first.upstream, between.ours]);
+  assert.deepEqual(seen, [
+    ...[0, 1, 4].map((seconds) => [seconds, 200, SPREAD, SPREAD]),
+    [5, null, null, null],
+    ...[100, 101].map((seconds) => [seconds, 200, SPREAD, SPREAD]),
+  ]);
+});

@@ -51,10 +51,13 @@ export interface Overview {
 }
 
 /** What the plots show of it. Its streams are by far the most of it, and kept of the last one alone. */
-export type Moment = Pick<Overview, "time" | "open" | "readers" | "first" | "between">;
+export type Moment = Pick<Overview, "time" | "first" | "between"> & Record<"open" | "readers", number | null>;
 
 /** How many seconds the plots show. */
 export const SHOWN = 300;
+
+/** Seconds without news after which the plots' lines end: news come each second. */
+const SILENCE = 5;
 
 export const overview = signal<Overview | null>(null);
 
@@ -89,5 +92,16 @@ export function take(told: Overview): void {
   overview.value = told;
   const { time, open, readers, first, between } = told;
   const before = history.value.filter((moment) => moment.time > time - SHOWN && moment.time < time);
-  history.value = [...before, { time, open, readers, first, between }];
+  const last = before.at(-1)?.time ?? time;
+  const gap = time - last > SILENCE ? [unheard(last + 1)] : [];
+  history.value = [...before, ...gap, { time, open, readers, first, between }];
 }
+
+/** A moment of which nothing is known. */
+const unheard = (time: number): Moment => ({
+  time,
+  open: null,
+  readers: null,
+  first: { upstream: null, added: null },
+  between: { upstream: null, ours: null },
+});

@@ -99,7 +99,6 @@ function options(host: HTMLElement, lines: readonly Line[], scale: Given["scale"
         width: faint ? 1 : 1.75,
         ...(faint && { dash: [4, 3] }),
         points: { show: false },
-        spanGaps: true,
       })),
     ],
   };
