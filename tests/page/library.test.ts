@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import "./window.ts";
 import type { Summary } from "../../page/src/api.ts";
-import { find, list, more, summaries } from "../../page/src/state/library.ts";
+import { shown } from "../../page/src/state/conversation.ts";
+import { find, list, more, rename, summaries } from "../../page/src/state/library.ts";
 
 const summary = (id: string, updated: number): Summary => ({ id, title: id, created: 0, updated, model: "", open: false });
 const ids = (): string[] => summaries.value.map(({ id }) => id);
@@ -39,4 +40,19 @@ test("a further page that tells of what is listed already lists it once", async 
   lists((_, before) => (before === "old" ? [summary("new", 9), summary("oldest", 1)] : []));
   await more();
   assert.deepEqual(ids(), ["new", "old", "oldest"]);
+});
+
+test("a name that is not taken goes back, and leaves what came meanwhile", async () => {
+  const listing = globalThis.fetch;
+  let refuse = (): void => {};
+  globalThis.fetch = () => new Promise((resolve) => (refuse = () => resolve(new Response(null, { status: 500 }))));
+  shown.value = { ...shown.value, id: "old", title: "old" };
+  const renamed = rename("old", "other");
+  assert.deepEqual([summaries.value.map(({ title }) => title), shown.value.title], [["new", "other"], "other"]);
+  summaries.value = [summary("newer", 10), ...summaries.value];
+  refuse();
+  await renamed;
+  assert.deepEqual(summaries.value.map(({ title }) => title), ["newer", "new", "old"]);
+  assert.equal(shown.value.title, "old");
+  globalThis.fetch = listing;
 });

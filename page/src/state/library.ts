@@ -58,13 +58,19 @@ async function page(before: string) {
 }
 
 export async function rename(id: string, title: string): Promise<void> {
-  const before = summaries.value;
-  summaries.value = before.map((one) => (one.id === id ? { ...one, title } : one));
-  if (shown.value.id === id) shown.value = { ...shown.value, title };
+  const before = summaries.value.find((one) => one.id === id)?.title ?? "";
+  entitle(id, title);
   await conversations.change(id, { title }).catch((error: unknown) => {
-    summaries.value = before;
+    entitle(id, before, title);
     tell(error);
   });
+}
+
+/** Show another title of a conversation, in the list and where it is open; only in place of `old`, where that is given. */
+function entitle(id: string, title: string, old?: string): void {
+  const changes = (one: { id: string; title: string }): boolean => one.id === id && (old === undefined || one.title === old);
+  summaries.value = summaries.value.map((one) => (changes(one) ? { ...one, title } : one));
+  if (changes(shown.value)) shown.value = { ...shown.value, title };
 }
 
 export async function remove(id: string): Promise<void> {
