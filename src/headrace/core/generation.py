@@ -6,7 +6,6 @@ It runs in a task that the server owns, never inside a response, so that leaving
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from headrace.core.clock import Clock
 from headrace.core.deadlines import NEVER, Deadlines, Limits, pause
@@ -173,12 +172,11 @@ class Generation:
         """Bring in everything but the end, which is returned: the last records and the outcome."""
         try:
             answer, records = await self._begin()
-            put = partial(self._put, answer)
             while not answer.ended:
-                if records and (appending := put(records)) is not None:
+                if records and (appending := self._put(records)) is not None:
                     await asyncio.wait([appending])
                 else:
-                    records = await (Flow(answer, put).over if flows(answer) else answer.read())
+                    records = await (Flow(answer, self._put).over if flows(answer) else answer.read())
             await self._committed()
             return records, self._completed(answer, records)
         except Stopped:
@@ -191,7 +189,7 @@ class Generation:
         finally:
             self._waiting = False
 
-    def _put(self, answer: Answer, records: Sequence[Record]) -> "asyncio.Future[Appended] | None":
+    def _put(self, records: Sequence[Record]) -> "asyncio.Future[Appended] | None":
         """Append records; or take none of them, and return the append that must be committed first."""
         self._waiting = False
         if (appending := self._appending) is not None:
@@ -200,10 +198,11 @@ class Generation:
                 return appending
             self._appending = None
             self._check(appending.result())
+        now = self._clock.monotonic()
         if self.tail:
-            self._watch.arrived()
-        self._append(answer, records)
-        self._expect(self._deadlines.idle, UpstreamStalled)
+            self._watch.arrived(now)
+        self._append(records)
+        self._expect(self._deadlines.idle, UpstreamStalled, now)
         return None
 
     async def _begin(self) -> tuple[Answer, Sequence[Record]]:
@@ -232,7 +231,7 @@ class Generation:
         raise UpstreamError
 
     async def _open(self, attempt: Attempt) -> tuple[Answer, Sequence[Record]]:
-        self._expect(self._deadlines.first, UpstreamTimeout)
+        self._expect(self._deadlines.first, UpstreamTimeout, self._clock.monotonic())
         try:
             answer = self._answer = await attempt.upstream.open(attempt.call)
             self._accepted = True
@@ -243,15 +242,15 @@ class Generation:
             raise self._cause_of_one() from None
         return answer, records
 
-    def _expect(self, seconds: float, late: type[UpstreamError]) -> None:
-        """From here on the upstream is waited for: a deadline runs, and a stop takes effect at once.
+    def _expect(self, seconds: float, late: type[UpstreamError], now: float) -> None:
+        """From ``now`` on the upstream is waited for: a deadline runs, and a stop takes effect at once.
 
         Signs of life without progress do not come here, and so do not move the deadline.
         """
         if self._stop is not None:
             raise self._cause()
         self._late = late
-        self._due = self._clock.monotonic() + seconds
+        self._due = now + seconds
         self._waiting = True
 
     def _cause_of_one(self) -> HeadraceError | Stopped:
@@ -263,7 +262,7 @@ class Generation:
                 self.task.uncancel()
         return cause
 
-    def _append(self, answer: Answer, records: Sequence[Record]) -> None:
+    def _append(self, records: Sequence[Record]) -> None:
         """Hand records to the log, one append ahead of its commits: an upstream that is slower never waits here."""
         if not self.tail:
             self._first_at = self._clock.time()
@@ -272,9 +271,10 @@ class Generation:
         tail = self.tail + len(records)
         if self.size > self._limits.stream_bytes or tail > self._limits.stream_records:
             raise LimitExceeded
-        self._appending = self._log.append(
-            self.id, self.tail, records, format=answer.format, names=self._new_names(answer)
-        )
+        answer = self._answer
+        assert answer is not None  # noqa: S101 - it is whose records these are
+        names = () if answer.upstream_id == self._named else self._new_names(answer)
+        self._appending = self._log.append(self.id, self.tail, records, format=answer.format, names=names)
         self.tail = tail
 
     async def _committed(self) -> None:

@@ -74,15 +74,11 @@ class Renderer:
         self.opened = bool(head.format)
         if head.format:
             self._fold.open(head.format)
-        #: The next step to be rendered.
+        #: The next step to be rendered, and the last record that is not needed any more.
         self.next = begin if self.opened and self._fold.stateless else 0
+        self.after = max(0, self.next - 1)
         #: The dialect has said how the stream ended.
         self.told_end = False
-
-    @property
-    def after(self) -> int:
-        """The last record that is not needed any more."""
-        return max(0, self.next - 1)
 
     def start(self) -> bytes:
         """Render step 0."""
@@ -115,7 +111,7 @@ class Renderer:
     def _frames(self, frames: Sequence[Record]) -> bytes:
         """Write the frames of the next step."""
         step, view, seen = self.next, self._view, self._seen
-        self.next = step + 1
+        self.next, self.after = step + 1, step
         if step <= seen.step:
             return b""
         if len(frames) == 1 and not seen.part:
@@ -269,7 +265,7 @@ class Rendering:
 
         Not now: however long the log is, each piece of it lets others run.
         """
-        if not self.busy and self._pumping is None:
+        if not (self._armed or self._advancing or self._pumping):
             self._advancing = True
             self._loop.call_soon(self._take_news)
 
@@ -294,6 +290,12 @@ class Rendering:
                 self.broken = None
             except HeadraceError as error:
                 self.broken = error
+            if self._waiters:
+                self._rouse()
+            for follower in tuple(self._followers):
+                follower()
+            return
+        # After what nobody foresaw all are told, some once more, and each by itself.
         self._rouse()
         self._tell()
 

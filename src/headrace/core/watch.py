@@ -17,9 +17,11 @@ class Watch:
         self._now = clock.monotonic
         self._span = tracer.begin(id, call)
         self._stopped_at = 0.0
-        self.course = Course()
+        self.course = course = Course()
+        #: More records have come, at this monotonic time: the course's own method, for it is called for each chunk.
+        self.arrived = course.arrived
         if (asked := ASKED.get()) is not None:
-            asked.course = self.course
+            asked.course = course
 
     def run(self) -> None:
         """The generation's task runs: what it calls knows what for."""
@@ -37,10 +39,6 @@ class Watch:
         """The first records have come. A whole answer has no first ones."""
         if attempt.call.stream:
             self._meters.begun(self.course, self._now())
-
-    def arrived(self) -> None:
-        """More records have come."""
-        self.course.arrived(self._now())
 
     def stopped(self) -> None:
         """Somebody wants it to stop."""

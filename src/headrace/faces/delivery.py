@@ -46,6 +46,7 @@ class Delivery:
 
     __slots__ = (
         "_due",
+        "_follows",
         "_pace",
         "_reader",
         "_reading",
@@ -76,6 +77,8 @@ class Delivery:
         self._wire: Wire | None = None
         self._reading: asyncio.Task[None] | None = None
         self._writing = False
+        #: The rendering calls when there is news.
+        self._follows = False
         self._due = NEVER
 
     def begin(self, detach: Detach) -> bool:
@@ -124,12 +127,14 @@ class Delivery:
                 return self._end(wire)
             else:
                 break
-        self._follow(ready=not wire.full)
+        if wire.full or not self._follows:
+            self._follow(ready=not wire.full)
         return True
 
     def _follow(self, *, ready: bool) -> None:
         """Hear of news while the wire is ready for them; else wait for that, and not for ever."""
         rendering = self._reader.rendering
+        self._follows = ready
         if ready:
             self._due = NEVER
             rendering.follow(self._go)

@@ -44,6 +44,7 @@ class Connection(HttpToolsProtocol):
     #: Outside of the protocol's dictionary: one of over 29 costs 1.3 KB more.
     __slots__ = (
         "_answered",
+        "_chunks",
         "_deaf",
         "_due",
         "_gone",
@@ -75,6 +76,8 @@ class Connection(HttpToolsProtocol):
         self._answered: RequestResponseCycle | None = None
         #: How that is told, where it came in HTTP/1.0.
         self._unchunked: Unchunked | None = None
+        #: The body that was handed out goes in chunks.
+        self._chunks = True
         #: Told of room, and of the connection's loss, by whoever has the body.
         self._ready: Callable[[], None] | None = None
         self._gone: Callable[[], None] | None = None
@@ -234,6 +237,7 @@ class Connection(HttpToolsProtocol):
         if not (cycle.chunked_encoding or self._unbounded):
             return None
         self._ready, self._gone = ready, lost
+        self._chunks = not self._unbounded
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
         cycle.disconnected = True  # as far as the application is concerned; else its return would break the connection
         cycle.message_event.set()
@@ -241,7 +245,7 @@ class Connection(HttpToolsProtocol):
 
     def write(self, data: bytes) -> None:
         """Send a chunk."""
-        self.transport.write(data if self._unbounded else b"%x\r\n%b\r\n" % (len(data), data))
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data)
 
     def end(self) -> None:
         """End the body, and go on to the next request."""

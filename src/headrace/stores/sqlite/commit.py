@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import apsw
 
@@ -40,16 +40,11 @@ PATIENCE = 2.0
 T = TypeVar("T")
 
 
-class Growth(NamedTuple):
-    """How a stream stands within a transaction that is not yet committed."""
+#: How a stream stands within a transaction that is not yet committed: its tail, its payload, how it ended.
+Growth = tuple[int, int, Outcome | None]
 
-    tail: int
-    size: int
-    outcome: Outcome | None
-
-
-#: How a stream stands of which nothing is known yet.
-NO_GROWTH = Growth(0, 0, None)
+# As in :mod:`headrace.wire.sse`: one is made for every append.
+_appended = tuple.__new__
 
 
 class Transaction:
@@ -60,21 +55,14 @@ class Transaction:
         self.now = now
         self.grown: dict[Tail, Growth] = {}
         self.buried: set[Tail] = set()
-        self._rows: list[ChunkRow] = []
-
-    def growth(self, tail: Tail) -> Growth:
-        """How the stream stands after what this transaction has done to it."""
-        return self.grown.get(tail) or Growth(tail.tail, tail.size, tail.outcome)
-
-    def add(self, row: ChunkRow) -> None:
-        """A hot row, written with all others at once."""
-        self._rows.append(row)
+        #: Hot rows, which are written all at once.
+        self.rows: list[ChunkRow] = []
 
     def flush(self) -> None:
         """Write the rows."""
-        if self._rows:
-            self.writer.add(self._rows)
-            self._rows = []
+        if self.rows:
+            self.writer.add(self.rows)
+            self.rows = []
 
 
 class Step(Protocol):
@@ -119,7 +107,7 @@ class Change:
 
 
 class Append:
-    """Records for one stream."""
+    """Records for one stream. ``future`` is done when they are committed and published."""
 
     __slots__ = (
         "_error",
@@ -138,6 +126,12 @@ class Append:
         "future",
     )
 
+    #: What writing it came to: how the stream stands then, or why it does not.
+    _growth: Growth
+    _ok: bool
+    _error: HeadraceError | None
+    _row: int
+
     def __init__(
         self,
         tail: Tail,
@@ -147,6 +141,7 @@ class Append:
         format: str,
         names: Sequence[Name],
         freed: Sequence[Name],
+        future: "asyncio.Future[Appended]",
     ) -> None:
         self._tail = tail
         self._expected = expected
@@ -156,36 +151,29 @@ class Append:
         self._names = names
         self._freed = freed
         self._size = payload(records)
-        self._ok = False
-        self._row = 0
-        self._growth = NO_GROWTH
-        self._error: HeadraceError | None = None
-        self.future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self.future = future
 
     def write(self, txn: Transaction) -> None:
         """Compare the tail, then add."""
-        tail, before = self._tail, txn.growth(self._tail)
-        self._growth, self._ok, self._error = before, False, None
-        if tail.gone or tail in txn.buried:
-            self._error = StreamGone()
-        if self._error or before.outcome is not None or before.tail != self._expected:
+        tail, records, writer = self._tail, self._records, txn.writer
+        self._growth = before = txn.grown.get(tail) or (tail.tail, tail.size, tail.outcome)
+        self._error = StreamGone() if tail.gone or tail in txn.buried else None
+        last, size, outcome = before
+        self._ok = self._error is None and outcome is None and last == self._expected
+        if not self._ok:
             return
-        self._ok = True
-        after = Growth(before.tail + len(self._records), before.size + self._size, self._outcome)
-        writer = txn.writer
-        if self._records:
-            data = pack(self._records)
+        self._growth = txn.grown[tail] = last + len(records), size + self._size, self._outcome
+        if records:
+            data = pack(records)
             self._row = writer.serial()
-            first = before.tail + 1
-            seal_ = seal(tail.number, first, data)
-            txn.add((self._row, tail.number, first, after.tail, after.size, seal_, data))
+            crc = seal(tail.number, last + 1, data)
+            txn.rows.append((self._row, tail.number, last + 1, last + len(records), size + self._size, crc, data))
         if self._format and not tail.format:
             writer.shape(tail.number, tail.id, tail.meta, self._format)
         if self._freed or self._names:
             self._rename(txn)
         if self._outcome is not None:
-            writer.end(tail.number, after.tail, after.size, self._outcome)
-        self._growth = txn.grown[tail] = after
+            writer.end(tail.number, last + len(records), size + self._size, self._outcome)
 
     def _rename(self, txn: Transaction) -> None:
         tail, owner = self._tail, self._tail.meta.owner
@@ -196,21 +184,22 @@ class Append:
 
     def publish(self) -> None:
         """Readers first, then the one who appended."""
-        tail, growth = self._tail, self._growth
+        tail, records = self._tail, self._records
+        last, size, outcome = self._growth
         if self._ok:
             tail.format = tail.format or self._format
-            if self._records:
-                tail.grow(self._row, growth.tail, growth.size)
-                tail.remember(self._expected + 1, self._records, self._size)
-            tail.outcome = growth.outcome
-            if self._records or growth.outcome is not None:
+            if records:
+                tail.grow(self._row, last, size)
+                tail.remember(self._expected + 1, records, self._size)
+            tail.outcome = outcome
+            if records or outcome is not None:
                 tail.call_wakes()
         if self.future.done():
             return
         if self._error is not None:
             self.future.set_exception(self._error)
         else:
-            self.future.set_result(Appended(self._ok, growth.tail, growth.outcome))
+            self.future.set_result(_appended(Appended, (self._ok, last, outcome)))
 
     def fail(self, error: HeadraceError) -> None:
         """Nothing was written."""
@@ -225,7 +214,9 @@ class GroupCommit:
         self._writer = writer
         self._view = view
         self._now = now
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        #: A future of this loop. To ask which one runs is a call of the system, in Python 3.11.
+        self.promise: Callable[[], asyncio.Future[Appended]] = loop.create_future
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="headrace-commit") if threaded else None
         self._steps: list[Step] = []
         self._timer: asyncio.Handle | None = None

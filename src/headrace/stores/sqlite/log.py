@@ -29,6 +29,9 @@ from headrace.stores.tail import Tail
 #: Seconds that a request to another worker may take.
 PATIENCE = 5.0
 
+# As in :mod:`headrace.wire.sse`: one is made for every append.
+_batch = tuple.__new__
+
 
 class SqliteLog(SqliteWorker):
     """The log port over a data folder, with all abilities. One instance per process, opened after any fork.
@@ -96,8 +99,9 @@ class SqliteLog(SqliteWorker):
         tail = None if place is None else place.own.live.get(id)
         if place is None or tail is None:
             return self._refuse(id)
-        step = Append(tail, expected_tail, records, outcome, format, names, freed)
-        place.commit.submit(step)
+        commit = place.commit
+        step = Append(tail, expected_tail, records, outcome, format, names, freed, commit.promise())
+        commit.submit(step)
         if (names or freed) and any(name.kind in FIRST_COMES for name in (*names, *freed)):
             return self._named(place, step)
         return step.future
@@ -164,21 +168,18 @@ class SqliteLog(SqliteWorker):
 
     def newest(self, id: str, after: int, *, max_bytes: int, wake: Wake) -> Batch | None:
         """Records above ``after`` of a stream that this process writes, where its tail remembers them."""
-        tail = self._place.own.live.get(id)
+        tail = (self._opened or self._place).own.live.get(id)
         if tail is None or after > tail.tail:
             return None
-        reached = tail.tail
-        if after == reached:
-            batch = Batch(after + 1, (), after, tail.outcome)
-        else:
-            records = tail.recent(after, max_bytes)
-            if records is None:
-                return None
-            outcome = tail.outcome if after + len(records) == reached else None
-            batch = Batch(after + 1, records, reached, outcome)
-        if batch.waits:
+        reached, outcome = tail.tail, tail.outcome
+        records = () if after == reached else tail.recent(after, max_bytes)
+        if records is None:
+            return None
+        if after + len(records) < reached:
+            outcome = None
+        elif outcome is None:
             tail.wakes.append(wake)
-        return batch
+        return _batch(Batch, (after + 1, records, reached, outcome))
 
     def forget(self, id: str, wake: Wake) -> None:
         """Drop a wake that has not been called; harmless once the store is closed."""

@@ -90,7 +90,7 @@ class SqliteWorker:
         place = self._place
         closed = []
         for tail in [tail for tail in place.own.live.values() if tail.inherited]:
-            step = Append(tail, tail.tail, (), close(tail.head()), "", (), ())
+            step = Append(tail, tail.tail, (), close(tail.head()), "", (), (), place.commit.promise())
             tail.inherited = False
             place.commit.submit(step)
             if (await asyncio.shield(step.future)).ok:
