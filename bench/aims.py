@@ -150,7 +150,7 @@ def _headline_to_nginx(results: Results) -> Iterator[str]:
         if ratios := beside(results, name, "cpu", "nginx", over):
             yield f"- {name}: Headrace takes **{statistics.median(ratios):.2f} times** nginx's CPU per chunk."
     if least := beside(results, MAIN, "cpu", "nginx", over, of="bare"):
-        yield f"- {MAIN}: the least that a relay in Python can be takes **{statistics.median(least):.2f} times** that."
+        yield f"- {MAIN}: the least relay in Python takes **{statistics.median(least):.2f} times** nginx's."
     for name in results.scenarios("first"):
         if more := beside(results, name, "first_p50", "nginx", added):
             yield f"- {name.capitalize()}: Headrace's median is **{statistics.median(more):+.2f} ms** from nginx's."
