@@ -96,7 +96,7 @@ class Reader:
                     return data
             else:
                 rendering.want()
-                return b"" if rendering.pings == self._pings else self._ping()
+                return self._ping()
         return None
 
     def _ping(self) -> bytes:

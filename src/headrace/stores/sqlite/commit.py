@@ -156,24 +156,23 @@ class Append:
     def write(self, txn: Transaction) -> None:
         """Compare the tail, then add."""
         tail, records, writer = self._tail, self._records, txn.writer
-        self._growth = before = txn.grown.get(tail) or (tail.tail, tail.size, tail.outcome)
+        self._growth = last, size, outcome = txn.grown.get(tail) or (tail.tail, tail.size, tail.outcome)
         self._error = StreamGone() if tail.gone or tail in txn.buried else None
-        last, size, outcome = before
         self._ok = self._error is None and outcome is None and last == self._expected
         if not self._ok:
             return
-        self._growth = txn.grown[tail] = last + len(records), size + self._size, self._outcome
+        first, last, size = last + 1, last + len(records), size + self._size
+        self._growth = txn.grown[tail] = last, size, self._outcome
         if records:
             data = pack(records)
             self._row = writer.serial()
-            crc = seal(tail.number, last + 1, data)
-            txn.rows.append((self._row, tail.number, last + 1, last + len(records), size + self._size, crc, data))
+            txn.rows.append((self._row, tail.number, first, last, size, seal(tail.number, first, data), data))
         if self._format and not tail.format:
             writer.shape(tail.number, tail.id, tail.meta, self._format)
         if self._freed or self._names:
             self._rename(txn)
         if self._outcome is not None:
-            writer.end(tail.number, last + len(records), size + self._size, self._outcome)
+            writer.end(tail.number, last, size, self._outcome)
 
     def _rename(self, txn: Transaction) -> None:
         tail, owner = self._tail, self._tail.meta.owner

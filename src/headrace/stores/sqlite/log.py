@@ -168,7 +168,7 @@ class SqliteLog(SqliteWorker):
 
     def newest(self, id: str, after: int, *, max_bytes: int, wake: Wake) -> Batch | None:
         """Records above ``after`` of a stream that this process writes, where its tail remembers them."""
-        tail = (self._opened or self._place).own.live.get(id)
+        tail = (self._opened or self._place).own.live.get(id)  # the property is a call, and this comes with each chunk
         if tail is None or after > tail.tail:
             return None
         reached, outcome = tail.tail, tail.outcome
